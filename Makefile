@@ -1,0 +1,64 @@
+# Every target works from a bare checkout: it makes .venv from the lock files in requirements/ first.
+# `make help` lists them; it is written from the `##` comments below.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format bench lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+TYPED := src tests $(wildcard benchmarks)
+PYTEST_ARGS ?=
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## Start the app with a sandbox of every provider; no account anywhere is needed
+	@$(BIN)/replysequence demo
+
+test: $(DEV) ## Run every test, on SQLite, on PostgreSQL and in Chromium; PYTEST_ARGS="-k words" narrows it
+	@REPLYSEQUENCE_TEST_POSTGRESQL_BIN="$$(scripts/find_postgresql --install)" && \
+	REPLYSEQUENCE_TEST_CHROMIUM="$$(scripts/find_chromium --install)" && \
+	export REPLYSEQUENCE_TEST_POSTGRESQL_BIN REPLYSEQUENCE_TEST_CHROMIUM && \
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(DEV) ## Check style, format and types; change nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy $(TYPED)
+
+format: $(DEV) ## Put the source into its form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## Run every program of benchmarks/ and print its figures
+	@for program in benchmarks/*.py benchmarks/*/__main__.py; do \
+		test -f "$$program" || continue; \
+		echo "== $${program%/__main__.py}"; \
+		$(BIN)/python "$${program%/__main__.py}" || exit 1; \
+	done
+
+lock: $(DEV) ## Resolve the newest versions anew and write the lock files
+	@scripts/lock $(BIN)/uv
+
+clean: ## Remove .venv and every cache; data/ stays
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@python="$$(scripts/find_python)" && echo "Making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+
+$(RUNTIME): requirements/build.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what ReplySequence runs on, from requirements/build.txt and runtime.txt"
+	@$(PIP_INSTALL) --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@echo "Installing what its tests need, from requirements/dev.txt"
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
