@@ -1,0 +1,41 @@
+"""One user's consent at one provider, as everybody but the vault sees it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ConnectionStatus(StrEnum):
+    """Whether a connection can be used."""
+
+    ACTIVE = "active"
+    NEEDS_RECONNECT = "needs_reconnect"
+    """Only the person can repair it; its sends wait."""
+    DISCONNECTING = "disconnecting"
+    """Being taken down; nothing new is claimed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connected account, without its tokens.
+
+    ``issuer`` and ``subject`` identify the account (Google ``sub``; Microsoft ``tid``+``oid``); ``email`` is for display
+    and as From address, and can change. ``status_reason`` is a stable word, ``problem`` the sentence for people.
+    """
+
+    id: str
+    user_id: str
+    provider: str
+    issuer: str
+    subject: str
+    email: str
+    display_name: str
+    scopes: frozenset[str]
+    status: ConnectionStatus
+    status_reason: str | None
+    problem: str | None
+    is_default: bool
+    connected_at: datetime
+    access_token_expires_at: datetime | None
+    refresh_token_expires_at: datetime | None
+    token_generation: int
