@@ -1,0 +1,238 @@
+"""Everything the sandbox knows, in one object that vendors, pages, control API and tests share.
+
+What a vendor's stand-in uses:
+
+- `world.accounts.find(vendor, email)`, `.of(vendor)`: people and their switches;
+- `world.credentials`: clients, pending consents, codes, grants, tokens;
+- `world.clock.now()`: the only clock; tests move it forward;
+- `world.keys[vendor]`: the key that signs id_tokens;
+- `world.accept(…)`: the one door through which a message is accepted. It writes the ledger before it returns;
+- `world.settings[vendor]`: lifetimes and limits.
+"""
+
+import hashlib
+import secrets
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from .accounts import Account, Accounts, Vendor
+from .clock import Clock
+from .credentials import Client, Credentials
+from .faults import Faults
+from .ledger import Entry, Ledger
+from .signing import SigningKey
+
+SEND_ID_HEADER = "X-ReplySequence-Send-Id"
+
+GOOGLE_CLIENT_ID = "482915730264-replysequence.apps.googleusercontent.com"
+GOOGLE_CLIENT_SECRET = "google-sandbox-client-secret"
+GOOGLE_PROJECT = "482915730264"
+MICROSOFT_CLIENT_ID = "3d0b6c5e-52a4-4e0c-8d7c-91f7a2e46b08"
+MICROSOFT_CLIENT_SECRET = "microsoft-sandbox-client-secret"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message that a vendor accepted, or a notice that it wrote itself.
+
+    `recipients` holds every address it was handed over for, `bcc` those of them that the others do not see.
+    `delivered` is what recipients get, `sent_copy` what the sender finds among the sent mail. `arrived` is
+    False when the vendor said yes and then dropped it.
+    """
+
+    id: str
+    vendor: Vendor
+    account: str
+    """Address of the account that sent it; for a relay the address in From."""
+    recipients: tuple[str, ...]
+    bcc: tuple[str, ...]
+    subject: str
+    delivered: bytes
+    sent_copy: bytes
+    thread_id: str
+    at: datetime
+    arrived: bool
+    in_sent: bool
+    """Whether the sender's mailbox keeps a copy among the sent mail."""
+
+
+@dataclass(kw_only=True)
+class VendorSettings:
+    """Lifetimes and limits of one vendor. Seconds are of the sandbox's clock, but for the latency."""
+
+    access_token_seconds: int
+    code_seconds: int = 600
+    max_in_flight: int
+    """Sends of one account at the same time; one more is refused."""
+    units_per_minute: int
+    """Of one account; what a send costs is the vendor's matter."""
+    send_latency_seconds: float = 0.0
+    """Real time that every send takes before it is accepted."""
+
+
+def _default_settings() -> dict[Vendor, VendorSettings]:
+    return {
+        Vendor.GOOGLE: VendorSettings(access_token_seconds=3599, max_in_flight=10, units_per_minute=6000),
+        Vendor.MICROSOFT: VendorSettings(access_token_seconds=4499, max_in_flight=4, units_per_minute=1000),
+        Vendor.RESEND: VendorSettings(access_token_seconds=0, max_in_flight=1000, units_per_minute=600),
+    }
+
+
+class World:
+    """The whole state of one sandbox.
+
+    `redirect_uris` are registered for the seeded clients of Google and Microsoft. `ledger_path`, where given,
+    gets one JSON line for each accepted message.
+    """
+
+    def __init__(self, *, redirect_uris: Iterable[str] = (), ledger_path: Path | None = None) -> None:
+        self.clock = Clock()
+        self.accounts = Accounts()
+        self.credentials = Credentials(self.clock)
+        self.faults = Faults(self.clock)
+        self.ledger = Ledger(ledger_path)
+        self.keys = {
+            vendor: SigningKey(f"{vendor.value}-sandbox-1") for vendor in (Vendor.GOOGLE, Vendor.MICROSOFT)
+        }
+        self.settings = _default_settings()
+        self.messages: dict[str, Message] = {}
+        self._inboxes: dict[str, list[str]] = defaultdict(list)
+        self._accepted_at: dict[tuple[Vendor, str], deque[datetime]] = defaultdict(deque)
+        self._register_clients(set(redirect_uris))
+
+    def _register_clients(self, redirect_uris: set[str]) -> None:
+        self.google_client = self.credentials.register(
+            Client(
+                vendor=Vendor.GOOGLE,
+                client_id=GOOGLE_CLIENT_ID,
+                secret=GOOGLE_CLIENT_SECRET,
+                project=GOOGLE_PROJECT,
+                redirect_uris=set(redirect_uris),
+            )
+        )
+        self.microsoft_client = self.credentials.register(
+            Client(
+                vendor=Vendor.MICROSOFT,
+                client_id=MICROSOFT_CLIENT_ID,
+                secret=MICROSOFT_CLIENT_SECRET,
+                project=MICROSOFT_CLIENT_ID,
+                redirect_uris=set(redirect_uris),
+            )
+        )
+
+    def register_app(self, public_url: str) -> None:
+        """Register the callbacks of an app at `public_url` for the seeded clients."""
+        base = public_url.rstrip("/")
+        self.google_client.redirect_uris.add(f"{base}/api/auth/gmail/callback")
+        self.microsoft_client.redirect_uris.add(f"{base}/api/auth/outlook/callback")
+
+    def accept(
+        self,
+        *,
+        vendor: Vendor,
+        account: str,
+        handed: bytes,
+        delivered: bytes,
+        sent_copy: bytes,
+        recipients: Sequence[str],
+        bcc: Sequence[str] = (),
+        subject: str,
+        send_id: str | None,
+        idempotency_key: str | None = None,
+        message_id: str | None = None,
+        thread_id: str | None = None,
+        arrives: bool = True,
+        in_sent: bool = True,
+    ) -> Message:
+        """Accept a message: ledger first, then the mailboxes. Call it once, right before answering success.
+
+        `handed` is what the vendor was given, byte for byte (the RFC 5322 message or the JSON body).
+        `recipients` is everyone, `bcc` included. `message_id` is the vendor's id for it, made up where absent;
+        `thread_id` defaults to it. With `arrives=False` nobody receives it, though the vendor says yes.
+        """
+        now = self.clock.now()
+        message_id = message_id or secrets.token_hex(8)
+        self.ledger.append(
+            Entry(
+                n=self.ledger.next_number(),
+                vendor=vendor.value,
+                account=account,
+                message=message_id,
+                send_id=send_id,
+                idempotency_key=idempotency_key,
+                recipients=tuple(recipients),
+                subject=subject,
+                sha256=hashlib.sha256(handed).hexdigest(),
+                delivered=arrives,
+                at=now.isoformat(),
+            )
+        )
+        self._accepted_at[vendor, account.casefold()].append(now)
+        return self._keep(
+            Message(
+                id=message_id,
+                vendor=vendor,
+                account=account,
+                recipients=tuple(recipients),
+                bcc=tuple(bcc),
+                subject=subject,
+                delivered=delivered,
+                sent_copy=sent_copy,
+                thread_id=thread_id or message_id,
+                at=now,
+                arrived=arrives,
+                in_sent=in_sent,
+            )
+        )
+
+    def notify(self, *, vendor: Vendor, recipient: str, subject: str, raw: bytes) -> Message:
+        """Deliver a notice that the vendor itself writes, such as a bounce: no acceptance, no ledger line."""
+        return self._keep(
+            Message(
+                id=secrets.token_hex(8),
+                vendor=vendor,
+                account="mailer-daemon",
+                recipients=(recipient,),
+                bcc=(),
+                subject=subject,
+                delivered=raw,
+                sent_copy=b"",
+                thread_id="",
+                at=self.clock.now(),
+                arrived=True,
+                in_sent=False,
+            )
+        )
+
+    def _keep(self, message: Message) -> Message:
+        self.messages[message.id] = message
+        if message.arrived:
+            for address in dict.fromkeys(recipient.casefold() for recipient in message.recipients):
+                self._inboxes[address].append(message.id)
+        return message
+
+    def accepted_within(self, account: Account, period: timedelta) -> list[datetime]:
+        """When messages of `account` were accepted in the last `period` (24 hours at most), oldest first."""
+        times = self._accepted_at[account.vendor, account.email.casefold()]
+        now = self.clock.now()
+        while times and times[0] <= now - timedelta(hours=24):
+            times.popleft()
+        return [at for at in times if at > now - period]
+
+    def mailboxes(self) -> dict[str, int]:
+        """Every address that received something, with the number of its messages."""
+        return {address: len(ids) for address, ids in sorted(self._inboxes.items())}
+
+    def inbox(self, address: str) -> list[Message]:
+        """What `address` received, newest first."""
+        return [
+            self.messages[message_id] for message_id in reversed(self._inboxes.get(address.casefold(), []))
+        ]
+
+    def sent_by(self, account: str) -> list[Message]:
+        """What lies in the Sent folder of `account`, newest first."""
+        mine = account.casefold()
+        return [m for m in reversed(self.messages.values()) if m.in_sent and m.account.casefold() == mine]
