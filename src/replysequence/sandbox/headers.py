@@ -1,0 +1,44 @@
+"""Work on the header section of an RFC 5322 message, byte for byte; the body is never touched."""
+
+import re
+from collections.abc import Collection, Mapping
+from email.header import decode_header, make_header
+
+_FIELD = re.compile(rb"[!-9;-~]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n?")
+
+
+def split(raw: bytes) -> tuple[list[bytes], bytes]:
+    """The header fields of `raw`, each with its continuation lines, and what follows them, blank line included."""
+    fields: list[bytes] = []
+    at = 0
+    while found := _FIELD.match(raw, at):
+        fields.append(found.group())
+        at = found.end()
+    return fields, raw[at:]
+
+
+def header_values(raw: bytes, name: str) -> list[str]:
+    """Every value of the header `name`, unfolded, encoded words decoded; none when `raw` has no such header."""
+    wanted = name.lower().encode()
+    values = (field.partition(b":")[2] for field in split(raw)[0] if _name(field) == wanted)
+    return [_decode(re.sub(rb"\r?\n(?=[ \t])", b"", value).strip()) for value in values]
+
+
+def rewrite(raw: bytes, *, drop: Collection[str], first: Mapping[str, str]) -> bytes:
+    """`raw` without the headers named in `drop`, and with those of `first` on top."""
+    dropped = {name.lower().encode() for name in drop}
+    fields, rest = split(raw)
+    top = b"".join(f"{name}: {value}\r\n".encode() for name, value in first.items())
+    return top + b"".join(field for field in fields if _name(field) not in dropped) + rest
+
+
+def _name(field: bytes) -> bytes:
+    return field.partition(b":")[0].lower()
+
+
+def _decode(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    try:
+        return str(make_header(decode_header(text)))
+    except (LookupError, UnicodeDecodeError):
+        return text
