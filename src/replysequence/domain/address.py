@@ -49,8 +49,8 @@ class Address:
 def ascii_domain(domain: str) -> str:
     """A domain as A-labels, by the standard library (IDNA 2003, Unicode 3.2).
 
-    The four characters that IDNA 2008 reads differently (ß, ς and the zero-width joiners) raise ValueError, so a
-    message never goes to a neighbouring domain. A caller that has an IDNA 2008 library passes its function instead.
+    The four characters that IDNA 2008 reads differently (ß, ς and the zero-width joiners) raise ValueError, so
+    a message never goes to a neighbouring domain. A caller with an IDNA 2008 library passes its function instead.
     """
     if _DEVIATIONS.intersection(domain):
         raise ValueError("write this domain in its xn-- form")
@@ -73,7 +73,7 @@ def parse_address(
         raise InvalidInput(field, f"“{shortened(typed)}” holds {character}. Remove it.")
     name, email = _split_name(typed)
     if any(mark in name for mark in ",;") and "@" in name and not name.startswith('"'):
-        raise InvalidInput(field, f"“{shortened(typed)}” looks like several addresses. Give each one on its own.")
+        raise InvalidInput(field, f"“{shortened(typed)}” looks like several addresses. Give them one by one.")
     address = Address(_display_name(name), _ascii_email(email, field=field, to_ascii_domain=to_ascii_domain))
     for fault in address_faults(address):
         raise InvalidInput(field, fault)
@@ -83,7 +83,7 @@ def parse_address(
 def parse_addresses(
     typed: str | Iterable[str], *, field: str = "to", to_ascii_domain: Callable[[str], str] = ascii_domain
 ) -> tuple[Address, ...]:
-    """Read any number of addresses: one text with commas, semicolons or line breaks between them, or one text each.
+    """Read any number of addresses: one text each, or one text with commas, semicolons or line breaks between.
 
     A comma inside quotation marks belongs to the name. Raises InvalidInput for the first that is wrong.
     """
@@ -113,7 +113,7 @@ def email_fault(email: str) -> str | None:
         return f"“{shown}” is longer than the {MAX_EMAIL} characters that an email address may have."
     local, at, domain = email.rpartition("@")
     if not (at and local and domain):
-        return f"“{shown}” is not an email address. It needs a name, an @ and a domain, as in alice@example.com."
+        return f"“{shown}” is not an email address. One has an @ and a domain, as in alice@example.com."
     if not local.isascii():
         return (
             f"“{shown}” has letters before the @ that many mail systems cannot deliver to. "
@@ -127,7 +127,7 @@ def email_fault(email: str) -> str | None:
 
 
 def is_host_name(domain: str) -> bool:
-    """Whether `domain` is a full ASCII host name of at least two labels (RFC 1123 §2.1) that is no IP address."""
+    """Whether `domain` is an ASCII host name of at least two labels (RFC 1123 §2.1) and no IP address."""
     labels = domain.split(".")
     return (
         len(domain) <= 253
@@ -157,7 +157,8 @@ def _ascii_email(email: str, *, field: str, to_ascii_domain: Callable[[str], str
     try:
         return f"{local}{at}{to_ascii_domain(domain).lower()}"
     except ValueError as error:
-        raise InvalidInput(field, f"“{shortened(email)}” has a domain that cannot be used: {error}.") from None
+        fault = f"“{shortened(email)}” has a domain that cannot be used: {error}."
+        raise InvalidInput(field, fault) from None
 
 
 def _split_list(text: str) -> list[str]:

@@ -29,7 +29,7 @@ def unprintable(text: str) -> str | None:
 
 
 def misleading(text: str) -> str | None:
-    """Name the first character that reorders what a reader sees (bidi embedding, override, isolate), or None."""
+    """Name the first character that reorders what a person sees (bidi embedding or override), or None."""
     found = _BIDI_CONTROL.search(text)
     return _named(found[0]) if found else None
 

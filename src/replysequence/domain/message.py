@@ -80,10 +80,24 @@ class Message:
         """Everybody who gets it: to, cc, bcc."""
         return self.to + self.cc + self.bcc
 
+    @property
+    def has_html(self) -> bool:
+        """Whether there is HTML with anything in it."""
+        return bool(self.html and not self.html.isspace())
+
+    @property
+    def has_text(self) -> bool:
+        """Whether a plain form with anything in it was given."""
+        return bool(self.text and not self.text.isspace())
+
+    def shows_inline(self, attachment: Attachment) -> bool:
+        """Whether `attachment` belongs to the HTML, as an image in it, and not beside the text as a file."""
+        return attachment.content_id is not None and self.has_html
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something about a message that a person should know before it leaves; a blocker keeps it from leaving."""
+    """Something that a person should know about a message before it leaves; a blocker keeps it here."""
 
     field: str
     message: str
@@ -121,8 +135,8 @@ def parse_message_ids(typed: str | Iterable[str], *, field: str = "references") 
 def media_type(declared: str | None) -> str:
     """The content type to keep for an uploaded file: lower case, without parameters.
 
-    What is malformed, or cannot be carried as a file (`message/*` and `multipart/*` may not be encoded, RFC 2046 §5,
-    checked 2026-11-22), becomes application/octet-stream.
+    What is malformed, or cannot be carried as a file (`message/*` and `multipart/*` may not be encoded,
+    RFC 2046 §5, checked 2026-11-22), becomes application/octet-stream.
     """
     essence = (declared or "")[:300].partition(";")[0].strip().lower()
     usable = _MEDIA_TYPE.fullmatch(essence) and not essence.startswith(_COMPOSITE)
@@ -132,9 +146,9 @@ def media_type(declared: str | None) -> str:
 def check_message(
     message: Message, *, max_recipients: int = MAX_RECIPIENTS, max_bytes: int = MAX_BYTES
 ) -> list[Problem]:
-    """Everything that is wrong with `message`, each with the field it is in; the work is linear in its size.
+    """Everything that is wrong with `message`, each with its field; the work is linear in the size of `message`.
 
-    `max_recipients` counts to, cc and bcc together; `max_bytes` is the size of bodies and files before encoding.
+    `max_recipients` counts to, cc and bcc together; `max_bytes` is for bodies and files before encoding.
     """
     return [
         *_check_people(message, max_recipients=max_recipients),
@@ -158,27 +172,30 @@ def require_sendable(
 
 
 def _check_people(message: Message, *, max_recipients: int) -> Iterator[Problem]:
-    people = {"to": message.to, "cc": message.cc, "bcc": message.bcc, "reply_to": message.reply_to}
     for fault in address_faults(message.sender):
         yield Problem("sender", fault)
     count = len(message.recipients)
     if count == 0:
         yield Problem("to", "Nobody would get this message. Add at least one recipient.")
+    if max(count, len(message.reply_to)) > max_recipients:
+        crowded = max(("to", "cc", "bcc", "reply_to"), key=lambda name: len(getattr(message, name)))
+        text = f"{max(count, len(message.reply_to))} people are too many: {max_recipients} are allowed."
+        yield Problem(crowded, text)
+        return
+    people = {"to": message.to, "cc": message.cc, "bcc": message.bcc, "reply_to": message.reply_to}
     for name, addresses in people.items():
-        if len(addresses) > max_recipients:
-            yield Problem(name, f"{len(addresses)} addresses are too many: {max_recipients} are allowed.")
-            continue
         for address in addresses:
             for fault in address_faults(address):
                 yield Problem(name, fault)
-    if count > max_recipients:
-        if max(map(len, (message.to, message.cc, message.bcc))) <= max_recipients:
-            yield Problem("to", f"{count} recipients in to, cc and bcc are too many: {max_recipients} are allowed.")
-        return
-    seen = Counter(address.email.lower() for address in message.recipients)
-    for email, times in seen.items():
+    yield from _check_repeated(message)
+
+
+def _check_repeated(message: Message) -> Iterator[Problem]:
+    times_by_email = Counter(address.email.lower() for address in message.recipients)
+    for email, times in times_by_email.items():
         if times > 1:
-            yield Problem("to", f"{shortened(email)} is there {times} times and gets one copy.", "warning")
+            text = f"{shortened(email)} is there {times} times. One copy is enough."
+            yield Problem("to", text, "warning")
 
 
 def _check_subject(subject: str) -> Iterator[Problem]:
@@ -193,7 +210,7 @@ def _check_subject(subject: str) -> Iterator[Problem]:
 
 
 def _check_bodies(message: Message) -> Iterator[Problem]:
-    if not (message.html or "").strip() and not (message.text or "").strip():
+    if not message.has_html and not message.has_text:
         yield Problem("html", "The message is empty. Write something first.")
     for name, body in (("html", message.html), ("text", message.text)):
         character = uncarriable(body) if body else None
@@ -209,35 +226,47 @@ def _check_attachments(message: Message) -> Iterator[Problem]:
     shown = {found[1] for found in _CID_LINK.finditer(message.html or "")}
     for content_id, times in content_ids.items():
         if times > 1:
-            yield Problem("attachments", f"{times} images are all called “{shortened(content_id)}” in the text.")
+            text = f"{times} images are all called “{shortened(content_id)}” in the text."
+            yield Problem("attachments", text)
         if content_id not in shown:
-            text = f"The image “{shortened(content_id)}” is not used in the text; it is sent as a file."
+            text = (
+                f"The image “{shortened(content_id)}” is not used in the text. Readers will see it as a file."
+            )
             yield Problem("attachments", text, "warning")
     for content_id in sorted(shown - content_ids.keys()):
         text = f"The text shows an image “{shortened(content_id)}” that is not attached."
         yield Problem("html", text, "warning")
 
 
-def _attachment_faults(attachment: Attachment) -> Iterator[str]:
-    name, shown = attachment.filename, shortened(attachment.filename)
-    character = None if len(name) > MAX_FILENAME else unprintable(name) or misleading(name)
+def _attachment_faults(file: Attachment) -> Iterator[str]:
+    shown = shortened(file.filename)
+    fault = _filename_fault(file.filename, shown=shown)
+    if fault:
+        yield fault
+    if not _MEDIA_TYPE.fullmatch(file.content_type) or file.content_type.lower().startswith(_COMPOSITE):
+        yield f"The file “{shown}” cannot be sent as “{shortened(file.content_type)}”. Use {_ANY_FILE}."
+    if file.content_id is not None and not _CONTENT_ID.fullmatch(file.content_id):
+        yield f"“{shortened(file.content_id)}” cannot name an image in the text. Use letters and digits."
+
+
+def _filename_fault(name: str, *, shown: str) -> str | None:
     if len(name) > MAX_FILENAME:
-        yield f"The file name “{shown}” is longer than {MAX_FILENAME} characters. Rename the file."
-    elif character or "\t" in name:
-        yield f"The file name “{shown}” holds {character or 'a tab'}. Rename the file."
-    elif not name.strip(" .") or "/" in name or "\\" in name:
-        yield f"“{shown}” is not a file name. Give the name only, without folders."
-    if not _MEDIA_TYPE.fullmatch(attachment.content_type) or attachment.content_type.lower().startswith(_COMPOSITE):
-        yield f"“{shortened(attachment.content_type)}” is not a content type that the file “{shown}” can be sent as."
-    if attachment.content_id is not None and not _CONTENT_ID.fullmatch(attachment.content_id):
-        yield f"“{shortened(attachment.content_id)}” cannot name an image in the text. Use letters and digits."
+        return f"The file name “{shown}” is longer than {MAX_FILENAME} characters. Rename the file."
+    character = "a tab" if "\t" in name else unprintable(name) or misleading(name)
+    if character:
+        return f"The file name “{shown}” holds {character}. Rename the file."
+    if not name.strip(" .") or "/" in name or "\\" in name:
+        return f"“{shown}” is not a file name. Give the name only, without folders."
+    return None
 
 
 def _check_size(message: Message, *, max_bytes: int) -> Iterator[Problem]:
     bodies = sum(len(body.encode(errors="surrogatepass")) for body in (message.html, message.text) if body)
     total = bodies + sum(len(attachment.content) for attachment in message.attachments)
     if total > max_bytes:
-        text = f"The message has {total / 1e6:.1f} MB; {max_bytes / 1e6:.1f} MB can be sent. Remove or shrink a file."
+        text = (
+            f"The message has {total / 1e6:.1f} MB; at most {max_bytes / 1e6:.1f} MB can be sent. Shorten it."
+        )
         yield Problem("attachments" if message.attachments else "html", text)
 
 
