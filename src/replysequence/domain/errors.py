@@ -8,11 +8,16 @@
     ├── NotAllowed              we know who you are, and the answer is no
     ├── TooManyRequests         slower, please
     ├── ConnectFailed           an OAuth flow ended without a usable connection
+    ├── DatabaseUnavailable     the database cannot be reached, or cannot write
+    ├── VaultError              one stored secret cannot be opened
+    ├── VaultKeyMissing         there is no key for the secrets that are stored
+    ├── VaultKeyWrong           a key has the right name and is not the one that was used
     └── ProviderError           what a provider's answer means for us
         ├── NeverSent           proved not accepted; may be tried again
         ├── TryLater            refused for now; says until when
         ├── Rejected            no, for good
         ├── ReconnectNeeded     the grant is gone or lacks a scope
+        ├── AccessTokenRejected this access token is no longer taken; a fresh one may be
         ├── Misconfigured       the operator's fault: our secret, our API switch
         └── OutcomeUnknown      it may have left; never repeated by a machine
 
@@ -95,6 +100,38 @@ class ConnectFailed(ReplySequenceError):
     code = "connect_failed"
 
 
+class DatabaseUnavailable(ReplySequenceError):
+    """The database cannot be reached, or cannot write (its disk is full).
+
+    ``may_have_committed`` is false when the transaction certainly left nothing behind, and true when its COMMIT was
+    sent and no answer came: read before repeating.
+    """
+
+    code = "database_unavailable"
+
+    def __init__(self, message: str, *, may_have_committed: bool) -> None:
+        super().__init__(message)
+        self.may_have_committed = may_have_committed
+
+
+class VaultError(ReplySequenceError):
+    """One stored secret cannot be opened: damaged, moved, or sealed with a key that we do not have. The rest is well."""
+
+    code = "vault_error"
+
+
+class VaultKeyMissing(ReplySequenceError):
+    """The database holds secrets and no key was given that could open them: a reason not to start."""
+
+    code = "vault_key_missing"
+
+
+class VaultKeyWrong(ReplySequenceError):
+    """A key has the name of the one that sealed the stored secrets, and is another: a reason not to start."""
+
+    code = "vault_key_wrong"
+
+
 class ProviderError(ReplySequenceError):
     """What a provider's answer means. ``status`` and ``request_id`` are for the record only; nobody branches on them."""
 
@@ -157,6 +194,12 @@ class ReconnectNeeded(ProviderError):
     """The grant is gone, or lacks what sending needs: only the person can repair it, by connecting again."""
 
     code = "reconnect_needed"
+
+
+class AccessTokenRejected(ProviderError):
+    """Refused because of the access token alone: refresh it once and repeat once; again means :class:`ReconnectNeeded`."""
+
+    code = "access_token_rejected"
 
 
 class Misconfigured(ProviderError):

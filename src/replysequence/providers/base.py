@@ -1,0 +1,337 @@
+"""What a provider is. One provider = one file; everything that differs between providers stands in it, as
+data where it can.
+
+A provider never switches off ``state``, PKCE, ``nonce``, time-outs or size caps: those live in ``oauth.py``
+and ``http.py``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import ClassVar
+
+from replysequence.domain.errors import Misconfigured, ProviderError
+from replysequence.domain.event import Kind
+from replysequence.domain.message import Address, Message, Problem
+from replysequence.domain.secret import Secret
+from replysequence.providers.http import HttpClient
+
+
+class Category(StrEnum):
+    """The sections of Settings → Integrations, in display order."""
+
+    MEETINGS = "meetings"
+    CALENDAR = "calendar"
+    EMAIL = "email"
+    CRM = "crm"
+
+
+class VariableKind(StrEnum):
+    """How the value of an environment variable is checked."""
+
+    TEXT = "text"
+    URL = "url"
+    SECRET = "secret"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """An environment variable that a provider reads. ``meaning`` is a sentence for the reference page.
+
+    ``needed``: without a value the provider counts as not configured.
+    """
+
+    name: str
+    meaning: str
+    default: str = ""
+    kind: VariableKind = VariableKind.TEXT
+    needed: bool = False
+
+
+Values = Mapping[str, str]
+"""Variable name → value; checked by ``settings.py``. An absent or empty one means the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a mailbox or relay takes.
+
+    ``message_bytes`` is the size of the finished message; ``recipients`` counts To, Cc and Bcc together;
+    ``concurrency`` is sends at a time per mailbox (per account for a relay); ``per_minute`` and ``per_day``
+    are sends.
+    """
+
+    message_bytes: int
+    recipients: int
+    concurrency: int
+    per_minute: int
+    per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an account is. (``issuer``, ``subject``) is the key; ``email`` and ``display_name`` are labels that
+    may change.
+    """
+
+    issuer: str
+    subject: str
+    email: str
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A token answer (RFC 6749 §5.1), read leniently. Lifetimes are seconds from receipt; ``scopes`` are
+    canonical names.
+
+    ``refresh_token`` is none when the answer had none: that never overwrites a stored one. ``claims`` are
+    those of the validated id_token of a code exchange; none after a refresh, and where ``openid`` was not
+    asked for.
+    """
+
+    access_token: Secret
+    expires_in: int
+    refresh_token: Secret | None
+    refresh_token_expires_in: int | None
+    scopes: frozenset[str]
+    claims: Mapping[str, object] | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefusal:
+    """An error answer of a token endpoint (RFC 6749 §5.2), before a provider says what it means.
+
+    ``description`` and ``body`` are the provider's own words: read them, never show them.
+    """
+
+    status: int
+    error: str
+    description: str = field(repr=False)
+    body: Mapping[str, object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRefusal:
+    """An answer on the redirect URI that brings no code (RFC 6749 §4.1.2.1). ``error`` is empty when it names
+    no error.
+    """
+
+    error: str
+    description: str = field(repr=False)
+    parameters: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentProblem:
+    """Why a consent did not come about, for people. ``admin_consent`` says that an administrator may have to
+    approve.
+    """
+
+    code: str
+    message: str
+    admin_consent: bool = False
+    details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSpec:
+    """An OAuth provider as data (RFC 6749, RFC 7636, OpenID Connect Core).
+
+    ``issuer`` is what ``iss`` must be; ``{tenantid}`` in it stands for the id_token's own ``tid``, a GUID.
+    ``other_issuers`` are further spellings that an id_token may have. ``scopes`` are asked for;
+    ``required_scopes`` (canonical names) must be granted, else the account is not connected.
+    ``token_parameters`` go with every token request. ``token_url_for`` gives the token endpoint for
+    refreshing an account of that issuer, where it is not ``token_url``. ``refused`` and ``turned_back`` turn
+    a refusal into the error that says what it means.
+    """
+
+    client_id: str
+    client_secret: Secret
+    authorize_url: str
+    token_url: str
+    jwks_url: str
+    revoke_url: str | None
+    issuer: str
+    scopes: tuple[str, ...]
+    required_scopes: frozenset[str]
+    connect_parameters: Mapping[str, str]
+    reconnect_parameters: Mapping[str, str]
+    canonical_scopes: Callable[[str], frozenset[str]]
+    refused: Callable[[TokenRefusal], ProviderError]
+    turned_back: Callable[[CallbackRefusal], ConsentProblem]
+    token_parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    token_url_for: Callable[[str], str] | None = None
+    other_issuers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that is ready but for its credentials: nothing is built once the exchange has begun.
+
+    ``thread_id`` is the provider's own thread that the request names, if any.
+    """
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    thread_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A provider's acceptance. Ids are the provider's own, none where it gives none (Graph answers 202 and
+    nothing else).
+    """
+
+    status: int
+    provider_message_id: str | None = None
+    thread_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayNotice:
+    """What a relay tells by webhook about an earlier send.
+
+    ``delivery_id`` is the same when the relay tells it again. ``send_id`` is ours, when the relay gave it
+    back.
+    """
+
+    delivery_id: str
+    provider_message_id: str
+    kind: Kind
+    at: datetime
+    detail: str | None = None
+    send_id: str | None = None
+
+
+class Provider(ABC):
+    """What every provider has. Built once per process from the settings, configured or not."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    category: ClassVar[Category]
+    variables: ClassVar[tuple[Variable, ...]]
+
+    def __init__(self, values: Values, http: HttpClient) -> None:
+        self._http = http
+        self._values = {
+            variable.name: values.get(variable.name) or variable.default for variable in self.variables
+        }
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the variables without which it cannot be used; empty when it is configured."""
+        return tuple(
+            variable.name
+            for variable in self.variables
+            if variable.needed and not self._values[variable.name]
+        )
+
+    @property
+    @abstractmethod
+    def reachable_url(self) -> str:
+        """A URL whose host ``replysequence check`` tries to reach."""
+
+    def _require_configured(self) -> None:
+        if self.missing:
+            message = f"{self.title} is not set up on this server: {', '.join(self.missing)} is missing."
+            raise Misconfigured(message, code="not_configured", details={"missing": list(self.missing)})
+
+
+class Connectable(Provider):
+    """A provider at which a person has an account of their own, connected by OAuth."""
+
+    @property
+    @abstractmethod
+    def oauth(self) -> OAuthSpec:
+        """The OAuth data. Raises :class:`Misconfigured` while something is :attr:`missing`."""
+
+    @abstractmethod
+    def identity(self, claims: Mapping[str, object]) -> Identity:
+        """The account behind validated id_token claims. Raises :class:`ConnectFailed` when they lack what
+        identifies it.
+        """
+
+    @abstractmethod
+    def scope_missing(self) -> str:
+        """What to tell somebody who did not grant one of the required scopes."""
+
+    @abstractmethod
+    def removal_url(self, issuer: str) -> str | None:
+        """Where the person can remove our consent at the provider: for when we cannot revoke it, or could
+        not.
+        """
+
+    def admin_consent_url(self, *, redirect_uri: str, state: str) -> str | None:  # noqa: ARG002
+        """A link for an administrator to approve us for their organisation, where the provider has such a
+        thing.
+        """
+        return None
+
+
+class Mailbox(Connectable):
+    """A kind of account that we send from."""
+
+    limits: ClassVar[Limits]
+
+    @abstractmethod
+    def check(self, message: Message, *, thread_id: str | None) -> list[Problem]:
+        """Blockers and warnings of this provider for ``message``, before anything is sent."""
+
+    @abstractmethod
+    def prepare(self, message: Message, *, thread_id: str | None) -> Prepared:
+        """Build the request for ``message``. Raises :class:`Rejected` when it cannot be carried."""
+
+    @abstractmethod
+    async def send(self, prepared: Prepared, *, access_token: Secret) -> Receipt:
+        """Hand ``prepared`` to the provider, once. Raises a :class:`ProviderError` whose type says what may
+        follow.
+
+        :class:`AccessTokenRejected`: repeat once with a fresh token. :class:`NeverSent` with the code
+        ``thread_not_found``: repeat once, prepared without a thread id.
+        """
+
+    @abstractmethod
+    def sent_folder_url(self, *, email: str, subject: str) -> str:
+        """A link that opens the person's Sent folder, at that subject where the provider can."""
+
+
+class Relay(Provider):
+    """A service that sends for who has connected nothing."""
+
+    limits: ClassVar[Limits]
+    repeatable_for: ClassVar[timedelta]
+    """How long after the first attempt the same key and bytes may be sent again without a second mail."""
+
+    @property
+    @abstractmethod
+    def sender(self) -> Address:
+        """The verified From address. Raises :class:`Misconfigured` while something is missing."""
+
+    @abstractmethod
+    def check(self, message: Message) -> list[Problem]:
+        """Blockers and warnings of this relay for ``message``."""
+
+    @abstractmethod
+    def prepare(self, message: Message) -> Prepared:
+        """Build the request for ``message``; the same message gives the same bytes, always."""
+
+    @abstractmethod
+    async def send(self, prepared: Prepared, *, key: str) -> Receipt:
+        """Hand ``prepared`` over under the idempotency ``key``. Raises a :class:`ProviderError`.
+
+        After :class:`OutcomeUnknown` the same bytes may be handed over again under the same key, within
+        ``repeatable_for``.
+        """
+
+    @abstractmethod
+    def read_notices(
+        self, *, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Sequence[RelayNotice]:
+        """Verify a webhook call and read it. Raises :class:`NotAllowed` when its signature or time is wrong."""

@@ -1,0 +1,239 @@
+"""OAuth 2.0, once for every provider: authorization code with PKCE S256, `state` and `nonce`, always.
+
+RFC 6749, RFC 7636, RFC 9207 and OpenID Connect Core; what differs between providers is an `OAuthSpec`.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlencode
+
+from replysequence.domain.errors import ConnectFailed, TryLater
+from replysequence.domain.secret import Secret
+from replysequence.providers.answers import json_object, retry_delay, word
+from replysequence.providers.base import CallbackRefusal, OAuthSpec, TokenRefusal, Tokens
+from replysequence.providers.http import Answer, Deadlines, ExchangeFailed, HttpClient
+from replysequence.providers.id_token import Keys, issuer_pattern, validate
+
+DEADLINES = Deadlines(connect=10, write=10, read=15, total=20)
+"""Shorter than the lease under which one process refreshes for all."""
+MAX_ANSWER = 128 * 1024
+"""Bytes of a token answer; real ones have less than ten thousand."""
+CONSERVATIVE_LIFETIME = 300
+"""Seconds that an access token is trusted when the provider does not say (RFC 6749 §5.1 only recommends that
+it does).
+"""
+LONGEST_LIFETIME = 86_400 * 366
+
+TRANSIENT = frozenset({"temporarily_unavailable", "server_error", "internal_failure", "slow_down"})
+"""`error` values that say "later" (RFC 6749 §4.1.2.1; google-auth 2.62 retries the same)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What came back on the redirect URI: for which attempt (`state`), and a code, or why there is none."""
+
+    state: str
+    answer: Secret | CallbackRefusal
+
+
+def new_pkce() -> tuple[Secret, str]:
+    """A fresh verifier of 256 random bits and its S256 challenge (RFC 7636 §4)."""
+    verifier = secrets.token_urlsafe(32)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return Secret(verifier), base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def authorization_url(
+    spec: OAuthSpec,
+    *,
+    redirect_uri: str,
+    state: str,
+    nonce: str,
+    challenge: str,
+    login_hint: str | None = None,
+    reconnect: bool = False,
+) -> str:
+    """Where to send the browser. With `reconnect`, `login_hint` is the address of the account that is to be
+    chosen again.
+    """
+    parameters = {
+        **(spec.reconnect_parameters if reconnect else spec.connect_parameters),
+        **({"login_hint": login_hint} if login_hint else {}),
+        "client_id": spec.client_id,
+        "redirect_uri": redirect_uri,
+        "response_type": "code",
+        "scope": " ".join(spec.scopes),
+        "state": state,
+        "nonce": nonce,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    separator = "&" if "?" in spec.authorize_url else "?"
+    return f"{spec.authorize_url}{separator}{urlencode(parameters)}"
+
+
+def read_callback(spec: OAuthSpec, parameters: Sequence[tuple[str, str]]) -> Callback:
+    """Read the query of the redirect URI: unknown parameters are passed over, repeated ones refused (RFC 6749
+    §3.1).
+
+    Raises :class:`ConnectFailed`: `provider_error`, `state_unknown` when there is no `state`, and
+    `wrong_issuer` when an `iss` was sent and is not the provider's (RFC 9207 §2.4).
+    """
+    if any(count > 1 for count in Counter(name for name, _ in parameters).values()):
+        raise ConnectFailed(
+            "The provider's answer holds something twice, so none of it was used. Please connect again.",
+            code="provider_error",
+        )
+    given = dict(parameters)
+    if not given.get("state"):
+        raise ConnectFailed(
+            "This answer belongs to no attempt to connect. Please start again under Settings → Integrations.",
+            code="state_unknown",
+        )
+    if "iss" in given and not issuer_pattern(spec.issuer).fullmatch(given["iss"]):
+        raise ConnectFailed(
+            "The answer came from another provider than the one you chose. Nothing was connected. Please try again.",
+            code="wrong_issuer",
+        )
+    code = given.get("code")
+    if code and "error" not in given:
+        return Callback(given["state"], Secret(code))
+    refusal = CallbackRefusal(word(given.get("error")), given.get("error_description", ""), given)
+    return Callback(given["state"], refusal)
+
+
+class OAuthClient:
+    """The three calls to a provider's token and revocation endpoints.
+
+    Whatever the other side answers, only :class:`TryLater`, :class:`ConnectFailed` and what the provider
+    makes of a refusal are raised, and none of them holds a secret.
+    """
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+        self._keys = Keys(http)
+
+    async def exchange_code(
+        self, spec: OAuthSpec, *, code: Secret, verifier: Secret, redirect_uri: str, nonce: str, now: datetime
+    ) -> Tokens:
+        """Redeem `code`, and validate the id_token that comes with it (its claims are in the answer).
+
+        `redirect_uri` is the one of the authorization request; `now` is aware UTC.
+        """
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code.reveal(),
+            "redirect_uri": redirect_uri,
+            "code_verifier": verifier.reveal(),
+        }
+        answer = await self._ask_for_tokens(spec, spec.token_url, fields)
+        id_token = answer.get("id_token")
+        if isinstance(id_token, str) and id_token:
+            claims = await validate(id_token, spec=spec, keys=self._keys, nonce=nonce, now=now)
+        elif "openid" in spec.scopes:
+            raise ConnectFailed(
+                "The provider did not say who signed in. Nothing was connected. Please try again.",
+                code="identity_invalid",
+            )
+        else:
+            claims = None
+        return _read_tokens(answer, spec, claims)
+
+    async def refresh(self, spec: OAuthSpec, *, refresh_token: Secret, issuer: str) -> Tokens:
+        """A fresh access token for an account of `issuer`. Store a refresh token that comes with it at once."""
+        url = spec.token_url_for(issuer) if spec.token_url_for else spec.token_url
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        return _read_tokens(await self._ask_for_tokens(spec, url, fields), spec, None)
+
+    async def revoke(self, spec: OAuthSpec, *, token: Secret) -> bool:
+        """Revoke the grant behind `token` (RFC 7009). Whether it is certainly gone; a token already dead
+        counts.
+        """
+        if spec.revoke_url is None:
+            return False
+        try:
+            answer = await self._post(spec.revoke_url, {"token": token.reveal()})
+        except ExchangeFailed:
+            return False
+        return answer.status == 200 or (
+            answer.status == 400 and json_object(answer).get("error") == "invalid_token"
+        )
+
+    async def _ask_for_tokens(
+        self, spec: OAuthSpec, url: str, fields: Mapping[str, str]
+    ) -> Mapping[str, object]:
+        credentials = {"client_id": spec.client_id, "client_secret": spec.client_secret.reveal()}
+        try:
+            answer = await self._post(url, {**spec.token_parameters, **fields, **credentials})
+        except ExchangeFailed as failure:
+            reason = failure.reason
+        else:
+            return _accepted(answer, spec)
+        raise TryLater(f"The provider could not be asked for access: {reason}.", code="not_reached")
+
+    async def _post(self, url: str, fields: Mapping[str, str]) -> Answer:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        body = urlencode(fields).encode()
+        return await self._http.request(
+            "POST", url, headers=headers, body=body, deadlines=DEADLINES, max_body=MAX_ANSWER
+        )
+
+
+def _accepted(answer: Answer, spec: OAuthSpec) -> Mapping[str, object]:
+    """The body of a success. Anything that is neither that nor a refusal by the protocol is taken for a
+    passing fault.
+    """
+    body = json_object(answer)
+    token = body.get("access_token")
+    if answer.status == 200 and isinstance(token, str) and token:
+        return body
+    refusal = _refusal(answer, body)
+    if refusal is not None:
+        raise spec.refused(refusal)
+    raise TryLater(
+        f"The provider did not give access just now (status {answer.status}). It will be tried again.",
+        code="provider_unavailable",
+        delay=retry_delay(answer.headers, now=datetime.now(UTC)),
+        status=answer.status,
+    )
+
+
+def _refusal(answer: Answer, body: Mapping[str, object]) -> TokenRefusal | None:
+    error, description = word(body.get("error")), body.get("error_description")
+    description = description if isinstance(description, str) else ""
+    passing = answer.status in (408, 425, 429) or not 400 <= answer.status < 500
+    if passing or not error or TRANSIENT.intersection((error, description)):
+        return None
+    return TokenRefusal(answer.status, error, description, body)
+
+
+def _read_tokens(
+    answer: Mapping[str, object], spec: OAuthSpec, claims: Mapping[str, object] | None
+) -> Tokens:
+    refresh_token, scope = answer.get("refresh_token"), answer.get("scope")
+    return Tokens(
+        access_token=Secret(str(answer["access_token"])),
+        expires_in=_seconds(answer.get("expires_in")) or CONSERVATIVE_LIFETIME,
+        refresh_token=Secret(refresh_token) if isinstance(refresh_token, str) and refresh_token else None,
+        refresh_token_expires_in=_seconds(answer.get("refresh_token_expires_in")),
+        # Absent means "as asked" (RFC 6749 §5.1).
+        scopes=spec.canonical_scopes(scope if isinstance(scope, str) else " ".join(spec.scopes)),
+        claims=claims,
+    )
+
+
+def _seconds(value: object) -> int | None:
+    """A lifetime as a number or as text; none when it is neither, or not positive."""
+    if isinstance(value, str) and len(value) <= 15:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= LONGEST_LIFETIME:
+        return None
+    return int(value)

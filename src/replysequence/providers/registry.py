@@ -1,0 +1,60 @@
+"""Which providers there are. Adding one is one file and one line in ``PROVIDERS``."""
+
+from collections.abc import Sequence
+
+from replysequence.domain.errors import NotFound
+from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
+from replysequence.providers.http import HttpClient
+from replysequence.providers.oauth import OAuthClient
+
+PROVIDERS: tuple[type[Provider], ...] = ()
+
+
+class Registry:
+    """Every provider, built from the settings. Those that are not configured are there too, and say what is
+    missing.
+    """
+
+    def __init__(
+        self, values: Values, http: HttpClient, *, providers: Sequence[type[Provider]] = PROVIDERS
+    ) -> None:
+        self.oauth = OAuthClient(http)
+        self._providers = {provider.name: provider(values, http) for provider in providers}
+
+    @staticmethod
+    def variables(providers: Sequence[type[Provider]] = PROVIDERS) -> tuple[Variable, ...]:
+        """Every environment variable that a provider reads, each once, in the order of the providers."""
+        return tuple(dict.fromkeys(variable for provider in providers for variable in provider.variables))
+
+    def provider(self, name: str) -> Provider:
+        """The provider called ``name``. Raises :class:`NotFound`."""
+        try:
+            return self._providers[name]
+        except KeyError:
+            raise NotFound("provider") from None
+
+    def connectable(self, name: str) -> Connectable:
+        """The same, when a person can connect an account there. Raises :class:`NotFound`."""
+        provider = self.provider(name)
+        if not isinstance(provider, Connectable):
+            raise NotFound("provider")
+        return provider
+
+    def mailbox(self, name: str) -> Mailbox:
+        """The same, when mail can be sent from an account there. Raises :class:`NotFound`."""
+        provider = self.provider(name)
+        if not isinstance(provider, Mailbox):
+            raise NotFound("provider")
+        return provider
+
+    def relay(self) -> Relay | None:
+        """The first relay that is configured, if any."""
+        relays = (provider for provider in self._providers.values() if isinstance(provider, Relay))
+        return next((relay for relay in relays if not relay.missing), None)
+
+    def by_category(self) -> list[tuple[Category, list[Provider]]]:
+        """Every category in display order, also an empty one, with its providers."""
+        providers = self._providers.values()
+        return [
+            (category, [each for each in providers if each.category is category]) for category in Category
+        ]
