@@ -1,0 +1,403 @@
+"""Every table. Columns that hold secrets are tagged ``info={"secret": True}``: the vault and key rotation find them here."""
+
+import re
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.types import TypeDecorator
+
+from replysequence.domain.connection import ConnectionStatus
+from replysequence.domain.send import State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+SECRET = {"secret": True}
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Timezone-aware UTC in and out, on both databases. A naive datetime is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Id(TypeDecorator[str]):
+    """A UUID as text. Text that is no UUID names nothing: it is compared as the nil UUID, which no row has.
+
+    So an id from a stranger's request is "not found" on both databases, where PostgreSQL would raise an error.
+    """
+
+    impl = Uuid(as_uuid=False)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        return value if value is None or _UUID.fullmatch(value) else NOBODY
+
+
+def _id(name: str = "id", *, primary_key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, Id, primary_key=primary_key, nullable=nullable)
+
+
+def _moment(name: str, *, nullable: bool = False) -> Column[datetime]:
+    return Column(name, UtcDateTime, nullable=nullable)
+
+
+def _user() -> Column[str]:
+    return Column("user_id", Id, ForeignKey("users.id", ondelete="CASCADE"), nullable=False)
+
+
+def _secret(name: str, *, nullable: bool = True) -> Column[str]:
+    return Column(name, Text, nullable=nullable, info=SECRET)
+
+
+def _one_of(column: str, values: type[State] | type[ConnectionStatus]) -> str:
+    return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
+
+
+users = Table(
+    "users",
+    metadata,
+    _id(primary_key=True),
+    Column("email", String(320), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    _moment("created_at"),
+    _moment("updated_at"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    _id(primary_key=True),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("email", String(320)),  # none on the set-up link of a first start
+    Column("is_admin", Boolean, nullable=False),
+    Column("invited_by", Id, ForeignKey("users.id", ondelete="CASCADE")),
+    _moment("created_at"),
+    _moment("expires_at"),
+    _moment("used_at", nullable=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    _user(),
+    _moment("created_at"),
+    _moment("last_seen_at"),
+    _moment("expires_at"),
+    Index(None, "user_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("name", String(100), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("key_hash", String(64), nullable=False, unique=True),
+    _moment("created_at"),
+    _moment("last_used_at", nullable=True),
+    _moment("revoked_at", nullable=True),
+    Index(None, "user_id"),
+)
+
+throttles = Table(
+    "throttles",
+    metadata,
+    Column("key", String(200), primary_key=True),
+    Column("tokens", Float, nullable=False),
+    _moment("updated_at"),
+)
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("proof", Text, nullable=False),
+    _moment("created_at"),
+)
+
+oauth_attempts = Table(
+    "oauth_attempts",
+    metadata,
+    _id(primary_key=True),
+    Column("state_hash", String(64), nullable=False, unique=True),
+    _user(),
+    Column("session_hash", String(64), nullable=False),
+    Column("provider", String(32), nullable=False),
+    _id("connection_id", nullable=True),
+    _secret("code_verifier_encrypted", nullable=False),
+    _secret("nonce_encrypted", nullable=False),
+    Column("redirect_uri", Text, nullable=False),
+    _moment("created_at"),
+    _moment("expires_at"),
+)
+
+email_connections = Table(
+    "email_connections",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("provider", String(32), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("email", String(320), nullable=False),
+    Column("display_name", String(200), nullable=False),
+    _secret("access_token_encrypted"),
+    _secret("refresh_token_encrypted"),
+    _moment("access_token_expires_at", nullable=True),
+    _moment("refresh_token_expires_at", nullable=True),
+    Column("scopes", Text, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("status_reason", String(64)),
+    Column("problem", Text),
+    Column("token_generation", Integer, nullable=False),
+    # The lease of who is refreshing the tokens right now (an incarnation), and until when.
+    _id("refresh_owner", nullable=True),
+    _moment("refresh_until", nullable=True),
+    _moment("connected_at"),
+    _moment("created_at"),
+    _moment("updated_at"),
+    UniqueConstraint("user_id", "provider", "issuer", "subject"),
+    CheckConstraint(_one_of("status", ConnectionStatus), name="status"),
+    Index(
+        "uq_email_connections_default",
+        "user_id",
+        unique=True,
+        sqlite_where=text("is_default"),
+        postgresql_where=text("is_default"),
+    ),
+)
+
+drafts = Table(
+    "drafts",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("version", Integer, nullable=False),
+    # A DraftContent as JSON in two parts: lists read the head and leave the bodies, which can be large.
+    Column("head", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    _moment("created_at"),
+    _moment("updated_at"),
+    _moment("deleted_at", nullable=True),
+    Index(
+        "ix_drafts_listed",
+        "user_id",
+        "updated_at",
+        "id",
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("draft_id", Id, ForeignKey("drafts.id", ondelete="CASCADE"), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("content_type", String(200), nullable=False),
+    Column("content_id", String(200)),
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    _moment("created_at"),
+    # Kept after it was taken off the draft: an accepted send still needs it.
+    _moment("removed_at", nullable=True),
+    Index(None, "draft_id"),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a connection's id, or a relay's name
+    Column("via", String(32), nullable=False),
+    _moment("next_at", nullable=True),  # when its next send may be claimed; none when there is none
+    _moment("paused_until", nullable=True),
+    Column("pause_reason", String(64)),
+    Column("pause_explanation", Text),
+    Index(
+        "ix_routes_due",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+)
+
+sends = Table(
+    "sends",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("draft_id", Id, ForeignKey("drafts.id"), nullable=False),
+    Column("draft_version", Integer, nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("reason", String(64)),
+    Column("explanation", Text),
+    Column("route_id", String(64), ForeignKey("routes.id"), nullable=False),
+    Column("via", String(32), nullable=False),
+    _id("connection_id", nullable=True),
+    Column("envelope", Text, nullable=False),  # JSON of the addresses, for lists
+    Column("message", Text, nullable=False),  # JSON of the frozen message; attachments by id
+    Column("subject", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("thread_id", Text),
+    Column("idempotency_key", String(256)),
+    Column("request_hash", String(64)),
+    Column("attempt", Integer, nullable=False),
+    _id("claimed_by", nullable=True),
+    _moment("next_at", nullable=True),
+    _moment("send_at", nullable=True),
+    _moment("give_up_at"),
+    _moment("first_attempt_at", nullable=True),
+    Column("provider_message_id", Text),
+    _id("previous_send_id", nullable=True),
+    _moment("created_at"),
+    _moment("updated_at"),
+    UniqueConstraint("user_id", "idempotency_key"),
+    CheckConstraint(_one_of("state", State), name="state"),
+    Index(
+        "uq_sends_live_version",
+        "draft_id",
+        "draft_version",
+        unique=True,
+        sqlite_where=text("state NOT IN ('failed', 'cancelled', 'settled_not_sent')"),
+        postgresql_where=text("state NOT IN ('failed', 'cancelled', 'settled_not_sent')"),
+    ),
+    Index(
+        "ix_sends_due",
+        "route_id",
+        "next_at",
+        sqlite_where=text("state IN ('queued', 'waiting') AND next_at IS NOT NULL"),
+        postgresql_where=text("state IN ('queued', 'waiting') AND next_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_sends_held",
+        "route_id",
+        "id",
+        sqlite_where=text("state = 'waiting' AND next_at IS NULL"),
+        postgresql_where=text("state = 'waiting' AND next_at IS NULL"),
+    ),
+    Index(
+        "ix_sends_active",
+        "route_id",
+        "claimed_by",
+        sqlite_where=text("state IN ('claimed', 'sending')"),
+        postgresql_where=text("state IN ('claimed', 'sending')"),
+    ),
+    Index("ix_sends_listed", "user_id", "id"),
+    Index(
+        "ix_sends_provider_message_id",
+        "via",
+        "provider_message_id",
+        sqlite_where=text("provider_message_id IS NOT NULL"),
+        postgresql_where=text("provider_message_id IS NOT NULL"),
+    ),
+)
+
+send_attempts = Table(
+    "send_attempts",
+    metadata,
+    Column("send_id", Id, ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    _id("incarnation"),
+    Column("phase", String(20), nullable=False),
+    Column("outcome", String(20)),
+    Column("reason", Text),
+    Column("status", Integer),
+    Column("provider_request_id", Text),
+    _moment("started_at"),
+    _moment("finished_at", nullable=True),
+    Index(
+        "uq_send_attempts_open",
+        "send_id",
+        unique=True,
+        sqlite_where=text("outcome IS NULL"),
+        postgresql_where=text("outcome IS NULL"),
+    ),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    _user(),
+    Column("kind", String(40), nullable=False),
+    _moment("at"),
+    _id("send_id", nullable=True),
+    _id("draft_id", nullable=True),
+    _id("connection_id", nullable=True),
+    Column("data", Text, nullable=False),  # JSON: ids and words, never contents
+    Index("ix_events_listed", "user_id", "id"),
+    Index(
+        "ix_events_send",
+        "send_id",
+        "id",
+        sqlite_where=text("send_id IS NOT NULL"),
+        postgresql_where=text("send_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_events_draft",
+        "draft_id",
+        "id",
+        sqlite_where=text("draft_id IS NOT NULL"),
+        postgresql_where=text("draft_id IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,  # an id is never used twice: it is a cursor
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    _moment("received_at"),
+)
