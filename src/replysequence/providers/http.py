@@ -1,9 +1,9 @@
 """The one door to the network: a request is written at most once, and a failure says how far it got.
 
 RFC 9110 §9.2.2 (checked 2026-11-22): a client repeats a request that is not idempotent only when it knows
-that the first was never applied. `ExchangeFailed.request_was_whole` is that knowledge. What is held here is no
-option: no redirects, no cookies, no retries, no proxy or password from the environment, certificates always
-verified, plain http to this machine only, answers capped. The choice of library is decision 0004.
+that the first was never applied: `ExchangeFailed.request_was_whole` is that knowledge. What is held here is
+not optional: no redirects, no cookies, no retries, no proxy or password from the environment, certificates
+always verified, plain http to this machine only, answers capped. The choice of library is decision 0004.
 
 An operator whose machines reach the internet only through a gateway replaces the providers' URLs in the
 settings (`GMAIL_API_URL`, `GRAPH_API_URL`, …) with the gateway's; one whose gateway opens TLS sets
@@ -13,7 +13,9 @@ settings (`GMAIL_API_URL`, `GRAPH_API_URL`, …) with the gateway's; one whose g
 import asyncio
 import enum
 import json
+import os
 import select
+import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -30,7 +32,11 @@ import aiohttp
 MEBIBYTE = 1 << 20
 
 _PIECE = 64 * 1024
-"""Bytes of a body handed over at a time; the last piece is held back until the others have gone."""
+"""Bytes of a body handed over at a time. The last piece goes only when most of the others have gone."""
+
+_UNSENT = 128 * 1024
+"""Bytes that the kernel may hold and not have put on the wire. Without this bound it takes megabytes at once,
+and a connection that broke in the middle of them would look like one that broke after the whole request."""
 
 _IDLE = 4.0
 """Seconds a connection may lie unused and still be taken again: below the shortest idle time in wide use on
@@ -263,7 +269,7 @@ class _Pool(aiohttp.TCPConnector):
     """
 
     def __init__(self, *, ssl: ssl.SSLContext, limit: int, keepalive_timeout: float) -> None:
-        super().__init__(ssl=ssl, limit=limit, keepalive_timeout=keepalive_timeout)
+        super().__init__(ssl=ssl, limit=limit, keepalive_timeout=keepalive_timeout, socket_factory=_socket)
         self._used: WeakSet[object] = WeakSet()
 
     async def connect(
@@ -279,6 +285,13 @@ class _Pool(aiohttp.TCPConnector):
         self._used.add(connection.protocol)
         _current.get().connected()
         return connection
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    return made
 
 
 def _is_quiet(connection: aiohttp.connector.Connection) -> bool:
@@ -358,9 +371,7 @@ _WHAT_HAPPENED: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ServerDisconnectedError, "the server closed the connection without an answer"),
     (aiohttp.ClientPayloadError, "the answer broke off"),
     (aiohttp.ClientResponseError, "the answer is not HTTP"),
-    (ConnectionRefusedError, "connection refused"),
-    (ConnectionResetError, "connection reset"),
-    (BrokenPipeError, "connection reset"),
+    (aiohttp.ClientConnectionResetError, "the connection was lost while the request was written"),
 )
 
 
@@ -370,12 +381,12 @@ def _reason(error: Exception, phase: Phase) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return _TOO_LATE[phase]
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     for kind, words in _WHAT_HAPPENED:
-        if isinstance(error, kind) or isinstance(cause, kind):
+        if isinstance(error, kind):
             return words
-    number = getattr(cause, "errno", None)
-    return f"the connection failed ({type(cause).__name__}{f', errno {number}' if number else ''})"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    return f"the exchange failed ({type(error).__name__})"
 
 
 def _version() -> str:
