@@ -42,9 +42,9 @@ class OpenPage(Protocol):
 def chromium() -> Iterator[Browser]:
     """A headless Chromium for the tests of one file.
 
-    Not for the whole session: while Playwright's synchronous interface is open, its event loop is the running
-    one of this thread, and no `async def` test could run. A file holds browser tests or coroutine tests, never
-    both.
+    Not for the whole session: while Playwright's synchronous interface is open, its event loop is the
+    running one of this thread, and no `async def` test could run. So a file holds browser tests or coroutine
+    tests, never both.
     """
     program = find_program("chromium")
     with sync_playwright() as playwright:
