@@ -1,0 +1,115 @@
+"""The events of a person: appended, never changed. Each is written in the transaction of what it tells."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from sqlalchemy import Connection, Row, bindparam, insert, select
+
+from replysequence.domain.event import Event, Kind
+from replysequence.storage.database import now
+from replysequence.storage.tables import events
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+_INSERT = insert(events).inline()
+_OF_SEND = (
+    select(events)
+    .where(events.c.send_id == bindparam("send_id"), events.c.user_id == bindparam("user_id"))
+    .order_by(events.c.id)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEvent:
+    """An event to append. ``data`` holds ids and words, never contents and never a secret."""
+
+    user_id: str
+    kind: Kind
+    at: datetime
+    send_id: str | None = None
+    draft_id: str | None = None
+    connection_id: str | None = None
+    data: Mapping[str, object] = NOTHING
+
+
+def append(
+    connection: Connection,
+    *,
+    user_id: str,
+    kind: Kind,
+    send_id: str | None = None,
+    draft_id: str | None = None,
+    connection_id: str | None = None,
+    data: Mapping[str, object] = NOTHING,
+    at: datetime | None = None,
+) -> None:
+    """Append one event. ``at`` is the database's time unless the caller has it already."""
+    event = NewEvent(
+        user_id=user_id,
+        kind=kind,
+        at=at or now(connection),
+        send_id=send_id,
+        draft_id=draft_id,
+        connection_id=connection_id,
+        data=data,
+    )
+    append_many(connection, [event])
+
+
+def append_many(connection: Connection, new_events: Iterable[NewEvent]) -> None:
+    """Append events in the order given, in one statement."""
+    rows = [
+        {
+            "user_id": event.user_id,
+            "kind": event.kind.value,
+            "at": event.at,
+            "send_id": event.send_id,
+            "draft_id": event.draft_id,
+            "connection_id": event.connection_id,
+            "data": json.dumps(dict(event.data), separators=(",", ":")),
+        }
+        for event in new_events
+    ]
+    if rows:
+        connection.execute(_INSERT, rows)
+
+
+def of_send(connection: Connection, *, user_id: str, send_id: str) -> list[Event]:
+    """Everything that happened to one send, oldest first."""
+    return [_event(row) for row in connection.execute(_OF_SEND, {"user_id": user_id, "send_id": send_id})]
+
+
+def list_for_user(
+    connection: Connection,
+    *,
+    user_id: str,
+    before: int | None = None,
+    limit: int = 50,
+    draft_id: str | None = None,
+    send_id: str | None = None,
+) -> list[Event]:
+    """A person's events, newest first: at most ``limit``, and only those older than the event ``before``."""
+    wanted = select(events).where(events.c.user_id == user_id).order_by(events.c.id.desc()).limit(limit)
+    if before is not None:
+        wanted = wanted.where(events.c.id < before)
+    if draft_id is not None:
+        wanted = wanted.where(events.c.draft_id == draft_id)
+    if send_id is not None:
+        wanted = wanted.where(events.c.send_id == send_id)
+    return [_event(row) for row in connection.execute(wanted)]
+
+
+def _event(row: Row[tuple[object, ...]]) -> Event:
+    return Event(
+        id=row.id,
+        user_id=row.user_id,
+        kind=Kind(row.kind),
+        at=row.at,
+        send_id=row.send_id,
+        draft_id=row.draft_id,
+        connection_id=row.connection_id,
+        data=json.loads(row.data),
+    )
