@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
+from sqlalchemy.pool import NullPool
 
 from support.network import NetworkRefused
 from support.postgresql import PostgreSQL
@@ -90,6 +92,13 @@ def test_an_empty_database_is_empty_and_ones_own(empty_database_url: str, tmp_pa
         tables = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchall()
         assert tables == []
         connection.execute("CREATE TABLE mine ()")
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_a_migrated_database_has_tables_and_is_ones_own(database_url: str, turn: str) -> None:
+    with sqlalchemy.create_engine(database_url, poolclass=NullPool).begin() as connection:
+        assert "sends" in sqlalchemy.inspect(connection).get_table_names()
+        connection.execute(sqlalchemy.text("CREATE TABLE mine (id integer)"))
 
 
 def test_postgresql_listens_on_loopback_only(postgresql: PostgreSQL) -> None:

@@ -1,6 +1,5 @@
 """Fixtures: a fresh database for each test, on each of the two engines that we run on."""
 
-import importlib
 import shutil
 from collections.abc import Iterator
 from itertools import count
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from replysequence.storage.migrations import upgrade
 from support.postgresql import PostgreSQL, running_postgresql
 from support.programs import find_program
 
@@ -55,7 +55,7 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file that tests copy: migrating anew for each of them would take most of their time."""
     folder = tmp_path_factory.mktemp("sqlite")
     file = folder / "template.db"
-    _upgrade(_sqlite_url(file))
+    upgrade(_sqlite_url(file))
     assert [path.name for path in folder.iterdir()] == [file.name], "upgrade() left the database open"
     return file
 
@@ -63,12 +63,8 @@ def migrated_sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def migrated_postgresql(postgresql: PostgreSQL) -> PostgreSQL:
     """The shared server, with a migrated database that tests are made from."""
-    _upgrade(postgresql.create(TEMPLATE))
+    upgrade(postgresql.create(TEMPLATE))
     return postgresql
-
-
-def _upgrade(url: str) -> None:
-    importlib.import_module("replysequence.storage.migrations").upgrade(url)
 
 
 def _sqlite_url(file: Path) -> str:
