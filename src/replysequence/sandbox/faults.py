@@ -8,8 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from .accounts import Vendor
-from .clock import Clock
+from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.clock import Clock
 
 
 class Endpoint(StrEnum):
@@ -57,7 +57,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """One line of the menu. `words` completes the sentence "<vendor> …"; `answer` names an error of theirs."""
+    """One line of the menu. `words` completes the sentence "<vendor> …"; `answer` names one of its errors."""
 
     name: str
     phase: Phase
@@ -205,7 +205,7 @@ MENU: Final[dict[str, Kind]] = {
             action=Action.ANSWER,
             answer="html",
             words="answers with a web page instead of data",
-            endpoints=(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE, Endpoint.SEND),
+            endpoints=(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE),
         ),
         Kind(
             name="admin_approval",
@@ -231,8 +231,8 @@ MENU: Final[dict[str, Kind]] = {
 class Fault:
     """One armed fault.
 
-    `account` None strikes anybody. `count` None strikes until removed. `probability` is drawn for each request
-    that fits, from a generator seeded with `seed`, so that a run can be repeated.
+    `account` None strikes anybody. `count` None strikes until removed. `probability` is drawn for each
+    request that fits, from a generator seeded with `seed`, so that a run can be repeated.
     """
 
     kind: str

@@ -1,6 +1,6 @@
 """What a vendor's stand-in tells the sandbox about itself, and how faults reach its endpoints.
 
-A vendor module offers `site(world) -> Site`. Each route that faults may strike is wrapped once:
+A vendor module offers `stand_in(world) -> StandIn`. A route that faults may strike is made by
 `site.route("/token", token, methods=["POST"], endpoint=Endpoint.TOKEN)`.
 """
 
@@ -13,19 +13,19 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from .accounts import Vendor
-from .connection import break_off, hang, hang_up, reset
-from .faults import Action, Endpoint, Fault, Faults, Phase
+from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.connection import break_off, hang, hang_up, reset
+from replysequence.sandbox.faults import Action, Endpoint, Fault, Faults, Phase
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One vendor's stand-in.
+    """How one vendor errs.
 
-    `failure(endpoint, fault)` writes the vendor's own error for a fault whose menu line says `ANSWER`:
-    by `fault.menu.answer` when set, else by `fault.menu.status`, with `fault.retry_after_seconds` where it applies.
+    `failure(endpoint, fault)` writes the vendor's own error for a fault whose menu line says `ANSWER`: by
+    `fault.menu.answer` when set, else by `fault.menu.status`; `retry_after_seconds` goes where it fits.
     `account_of(request)` names the account a request acts for, or None; it may read the body.
     The three tables hold the values that `Switches.at_consent`, `.at_token` and `.at_send` may take, each with
     words for a person.
@@ -42,6 +42,14 @@ class Site:
     def route(self, path: str, handler: Handler, *, methods: list[str], endpoint: Endpoint) -> BaseRoute:
         """A route whose requests go through the fault menu."""
         return Route(path, FaultyEndpoint(self, handler, endpoint=endpoint), methods=methods)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandIn:
+    """One vendor, ready to be mounted: how it errs, and every route that it answers."""
+
+    site: Site
+    routes: list[BaseRoute]
 
 
 class FaultyEndpoint:
