@@ -17,6 +17,10 @@ class Clock:
         """The sandbox's present in whole seconds since 1970."""
         return int(self.now().timestamp())
 
+    def real_timestamp(self) -> int:
+        """Real time in whole seconds since 1970: for signed tokens, which the app checks by its own clock."""
+        return int(datetime.now(UTC).timestamp())
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`. Raises `ValueError` for a negative number."""
         if seconds < 0:

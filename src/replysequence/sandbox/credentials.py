@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from .accounts import Account, Vendor
-from .clock import Clock
+from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.clock import Clock
 
 
 @dataclass(kw_only=True)
