@@ -52,6 +52,8 @@ class Account:
     tenant: str = ""
     aliases: frozenset[str] = frozenset()
     """Further addresses that this account may send from."""
+    has_mail_attribute: bool = True
+    """Microsoft: False for accounts whose id_token never has an `email`, such as many guests."""
     switches: Switches = field(default_factory=Switches)
 
     @property
@@ -72,7 +74,7 @@ class Account:
         return address.casefold() in {self.email.casefold(), *(alias.casefold() for alias in self.aliases)}
 
     def switch(self, changes: Mapping[str, SwitchValue]) -> None:
-        """Apply `changes` to the switches. Raises `ValueError` for an unknown name or a value of a wrong type."""
+        """Apply `changes` to the switches. Raises `ValueError` for an unknown name or a wrong type."""
         known = {item.name: type(item.default) for item in fields(Switches)}
         for name, value in changes.items():
             if name not in known:
@@ -126,6 +128,7 @@ SEED: tuple[Account, ...] = (
         name="Gus Guest",
         subject="d94e2b60-5f3c-4a8e-a1d7-6b0c8f7e3a66",
         tenant="5c1f0a3e-7d42-4b6a-9a55-2f6d1e9b7c30",
+        has_mail_attribute=False,
         switches=Switches(at_send="no_mailbox"),
     ),
 )

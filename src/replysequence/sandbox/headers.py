@@ -3,12 +3,13 @@
 import re
 from collections.abc import Collection, Mapping
 from email.header import decode_header, make_header
+from email.utils import getaddresses
 
 _FIELD = re.compile(rb"[!-9;-~]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n?")
 
 
 def split(raw: bytes) -> tuple[list[bytes], bytes]:
-    """The header fields of `raw`, each with its continuation lines, and what follows them, blank line included."""
+    """The header fields of `raw`, each with its continuation lines, and all that follows them."""
     fields: list[bytes] = []
     at = 0
     while found := _FIELD.match(raw, at):
@@ -18,10 +19,14 @@ def split(raw: bytes) -> tuple[list[bytes], bytes]:
 
 
 def header_values(raw: bytes, name: str) -> list[str]:
-    """Every value of the header `name`, unfolded, encoded words decoded; none when `raw` has no such header."""
-    wanted = name.lower().encode()
-    values = (field.partition(b":")[2] for field in split(raw)[0] if _name(field) == wanted)
-    return [_decode(re.sub(rb"\r?\n(?=[ \t])", b"", value).strip()) for value in values]
+    """Every value of the header `name`, unfolded, encoded words decoded; empty without such a header."""
+    return [_decode(value) for value in _unfolded(raw, name)]
+
+
+def people(raw: bytes, name: str) -> list[tuple[str, str]]:
+    """Display name and address of everybody in the address headers `name`; a group's own name is left out."""
+    found = getaddresses(_unfolded(raw, name))
+    return [(_decode(shown), address) for shown, address in found if shown or address]
 
 
 def rewrite(raw: bytes, *, drop: Collection[str], first: Mapping[str, str]) -> bytes:
@@ -36,8 +41,13 @@ def _name(field: bytes) -> bytes:
     return field.partition(b":")[0].lower()
 
 
-def _decode(value: bytes) -> str:
-    text = value.decode("utf-8", "replace")
+def _unfolded(raw: bytes, name: str) -> list[str]:
+    wanted = name.lower().encode()
+    values = (field.partition(b":")[2] for field in split(raw)[0] if _name(field) == wanted)
+    return [re.sub(rb"\r?\n(?=[ \t])", b"", value).strip().decode("utf-8", "replace") for value in values]
+
+
+def _decode(text: str) -> str:
     try:
         return str(make_header(decode_header(text)))
     except (LookupError, UnicodeDecodeError):

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from .accounts import Account, Accounts, Vendor
-from .clock import Clock
-from .credentials import Client, Credentials
-from .faults import Faults
-from .ledger import Entry, Ledger
-from .signing import SigningKey
+from replysequence.sandbox.accounts import Account, Accounts, Vendor
+from replysequence.sandbox.clock import Clock
+from replysequence.sandbox.credentials import Client, Credentials
+from replysequence.sandbox.faults import Faults
+from replysequence.sandbox.ledger import Entry, Ledger
+from replysequence.sandbox.signing import SigningKey
 
 SEND_ID_HEADER = "X-ReplySequence-Send-Id"
 
@@ -32,6 +32,9 @@ GOOGLE_CLIENT_SECRET = "google-sandbox-client-secret"
 GOOGLE_PROJECT = "482915730264"
 MICROSOFT_CLIENT_ID = "3d0b6c5e-52a4-4e0c-8d7c-91f7a2e46b08"
 MICROSOFT_CLIENT_SECRET = "microsoft-sandbox-client-secret"
+RESEND_API_KEY = "re_sandbox_key"
+RESEND_FROM = "ReplySequence <follow-up@replysequence.example>"
+RESEND_WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMQ=="
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +153,7 @@ class World:
         """Accept a message: ledger first, then the mailboxes. Call it once, right before answering success.
 
         `handed` is what the vendor was given, byte for byte (the RFC 5322 message or the JSON body).
-        `recipients` is everyone, `bcc` included. `message_id` is the vendor's id for it, made up where absent;
+        `recipients` is everyone, `bcc` included. `message_id` is the vendor's id for it, made up if absent;
         `thread_id` defaults to it. With `arrives=False` nobody receives it, though the vendor says yes.
         """
         now = self.clock.now()
@@ -214,13 +217,12 @@ class World:
                 self._inboxes[address].append(message.id)
         return message
 
-    def accepted_within(self, account: Account, period: timedelta) -> list[datetime]:
-        """When messages of `account` were accepted in the last `period` (24 hours at most), oldest first."""
+    def accepted_in_a_day(self, account: Account) -> Sequence[datetime]:
+        """When messages of `account` were accepted in the last 24 hours, oldest first. Not to be changed."""
         times = self._accepted_at[account.vendor, account.email.casefold()]
-        now = self.clock.now()
-        while times and times[0] <= now - timedelta(hours=24):
+        while times and times[0] <= self.clock.now() - timedelta(hours=24):
             times.popleft()
-        return [at for at in times if at > now - period]
+        return times
 
     def mailboxes(self) -> dict[str, int]:
         """Every address that received something, with the number of its messages."""
