@@ -1,0 +1,60 @@
+"""The sandbox as one ASGI application, and the server that it runs on."""
+
+import socket
+
+import uvicorn
+from starlette.applications import Starlette
+
+from replysequence.sandbox import control, google, pages
+from replysequence.sandbox.connection import BreakableProtocol
+from replysequence.sandbox.site import StandIn
+from replysequence.sandbox.world import World
+
+VENDORS = (google.stand_in,)
+"""Every vendor on the port; their real paths do not collide."""
+
+
+def build_app(world: World) -> Starlette:
+    """The whole sandbox around `world`: every vendor at its real paths, the pages, the control API."""
+    stand_ins: list[StandIn] = [stand_in(world) for stand_in in VENDORS]
+    sites = {stand_in.site.vendor: stand_in.site for stand_in in stand_ins}
+    routes = [*pages.routes(world, sites), *control.routes(world, sites)]
+    for stand_in in stand_ins:
+        routes.extend(stand_in.routes)
+    return Starlette(routes=routes)
+
+
+def listen(host: str = "127.0.0.1", *, port: int = 0) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises `OSError` when the port is taken."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(512)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def make_server(world: World) -> uvicorn.Server:
+    """A server for `world`, not yet running: `server.run(sockets=[listen()])`."""
+    config = uvicorn.Config(
+        build_app(world),
+        http=BreakableProtocol,
+        loop="asyncio",
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=1,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(world: World, *, host: str = "127.0.0.1", port: int = 8025) -> None:
+    """Run the sandbox until the process is told to stop. Raises `OSError` when the port is taken."""
+    make_server(world).run(sockets=[listen(host, port=port)])
