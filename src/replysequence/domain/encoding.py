@@ -23,6 +23,7 @@ _PLAIN_FILENAME = re.compile(r"[!#-\[\]-~](?:[ !#-\[\]-~]*[!#-\[\]-~])?")
 _ATTRIBUTE_CHARACTERS = "!#$&+-.^_`{}~"  # RFC 2231 §7 attribute-char, besides letters and digits
 _BASE64_LINES = struct.Struct(f"{LINE}s" * 256)
 _ASCII = bytes(range(128))
+_OVERLONG = re.compile(rb"([^\r\n]{74,75})(=(?:20|09)\r\n)")
 _PLAIN_BODY = bytes([9, 10, *range(32, 127)])
 
 
@@ -100,8 +101,10 @@ def text_body(text: str) -> tuple[str, bytes]:
 
     7bit for short plain lines, quoted-printable while at most one byte in four is not ASCII, else base64.
     """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    data = (lines if lines.endswith("\n") else f"{lines}\n").encode()
+    data = text.encode()
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = data if data.endswith(b"\n") else data + b"\n"
     if _is_plain(data):
         return "7bit", data.replace(b"\n", b"\r\n")
     if len(data.translate(None, _ASCII)) * 4 <= len(data):
@@ -136,9 +139,11 @@ def _is_plain(data: bytes) -> bool:
 
 def _quoted_printable(data: bytes) -> bytes:
     """`data` (lines end with LF) as quoted-printable with CRLF, safe for mbox files ("From ") and SMTP (lone dot)."""
-    lines = b"\r\n" + binascii.b2a_qp(data, istext=True).replace(b"\n", b"\r\n")
-    # The soft break keeps the line within 76 characters.
-    return lines.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
+    encoded = b"\r\n" + binascii.b2a_qp(data, istext=True).replace(b"\n", b"\r\n")
+    if b"=20\r\n" in encoded or b"=09\r\n" in encoded:
+        # b2a_qp lets the escape of a space at the end run over the limit of 76 (CPython 3.11 to 3.13).
+        encoded = _OVERLONG.sub(rb"\1=\r\n\2", encoded)
+    return encoded.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
 
 
 def _base64(data: bytes) -> str:

@@ -38,7 +38,7 @@ _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+./^_`{|}~@-]{1,200}")
 _TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # RFC 6838 §4.2
 _MEDIA_TYPE = re.compile(rf"{_TOKEN}/{_TOKEN}")
 _COMPOSITE = ("multipart/", "message/")
-_CID_LINK = re.compile(r"""\bcid:([^"'\s<>()]{1,200})""", re.IGNORECASE)
+_CID_LINK = re.compile(r"""cid:([^"'\s<>()]{1,200})""")
 _ANY_FILE = "application/octet-stream"
 
 

@@ -22,6 +22,7 @@ _FOLD = re.compile(r"\r\n(?=[ \t])")
 _LEXEME = re.compile(
     r' *+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|<(?P<angle>[^<>]*+)>|(?P<comma>,)|(?P<atom>[^\s<>",]++))'
 )
+_ADDR_SPEC = re.compile(r"""[^\s<>()\[\]:;@\\,"]+@[A-Za-z0-9.-]+""")
 _WORD = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/]+={0,2})\?=")
 _PARAMETER = re.compile(r"""; ([a-z0-9*]+)=(?:"([^"\\]*)"|([^\s;"]+))""")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
@@ -39,7 +40,7 @@ class _Leaf(NamedTuple):
 
     around: tuple[str, ...]
     headers: dict[str, str]
-    body: bytes
+    body: memoryview
 
 
 class _Shape(NamedTuple):
@@ -72,14 +73,14 @@ def verify(raw: bytes, message: Message, *, include_bcc: bool) -> None:
 
 def _differences(raw: bytes, message: Message, *, include_bcc: bool) -> Iterator[str]:
     """The fields that differ, most telling first."""
-    headers, body = _entity(raw)
+    headers, body = _entity(raw, 0, end=len(raw))
     own = [header for header in headers if header[0] not in _PART_HEADERS]
     part = headers[len(own) :]
     if [name for name, _ in own] != list(_expected_names(message, include_bcc=include_bcc)):
         yield "message"
     yield from _different_people(dict(own), message, include_bcc=include_bcc)
     yield from _different_identity(dict(own), message)
-    leaves = list(_leaves((), part, body))
+    leaves = list(_leaves((), part, raw, start=body, end=len(raw)))
     if [_shape(leaf) for leaf in leaves] != list(_expected_shapes(message, leaves[0])):
         yield "attachments"
     yield from _different_contents(leaves, message)
@@ -174,7 +175,9 @@ def _different_contents(leaves: list[_Leaf], message: Message) -> Iterator[str]:
     for leaf in texts:
         field = "html" if leaf.headers["Content-Type"].startswith("text/html") else "text"
         meant = message.html if field == "html" else message.text if message.has_text else None
-        if not _is_well_formed(leaf.body) or (meant is not None and _text(leaf) != _lines(meant)):
+        if not _is_well_formed(bytes(leaf.body)):
+            yield field
+        if meant is not None and _content(leaf) != _canonical(meant):
             yield field
     ordered = sorted(message.attachments, key=lambda file: not message.shows_inline(file))
     for leaf, file in zip(files, ordered, strict=True):
@@ -184,42 +187,45 @@ def _different_contents(leaves: list[_Leaf], message: Message) -> Iterator[str]:
             yield "attachments"
 
 
-def _entity(raw: bytes) -> tuple[list[tuple[str, str]], bytes]:
-    """Header block and body. Raises ValueError for anything that is not a clean line of a header."""
-    head, separator, body = raw.partition(b"\r\n\r\n")
-    text = head.decode("ascii")
-    if not separator:
-        raise ValueError("no end of the header block")
-    for line in text.split("\r\n"):
-        if len(line) > _MAX_LINE or _CONTROL.search(line) or line.isspace():
-            raise ValueError("not a line of a header")
+def _entity(raw: bytes, start: int, *, end: int) -> tuple[list[tuple[str, str]], int]:
+    """The header block at `start`, and where the body after it begins. Raises ValueError for any unclean line."""
+    stop = raw.index(b"\r\n\r\n", start, end)
+    text = raw[start:stop].decode("ascii")
+    lines = text.split("\r\n")
+    if _CONTROL.search("".join(lines)) or max(map(len, lines)) > _MAX_LINE or any(map(str.isspace, lines)):
+        raise ValueError("not the lines of a header block")
     headers = []
     for line in _FOLD.sub("", text).split("\r\n"):
         header = _HEADER.fullmatch(line)
         if not header:
             raise ValueError("not a header")
         headers.append((header[1], header[2] or ""))
-    return headers, body
+    return headers, stop + 4
 
 
-def _leaves(around: tuple[str, ...], headers: list[tuple[str, str]], body: bytes) -> Iterator[_Leaf]:
+def _leaves(
+    around: tuple[str, ...], headers: list[tuple[str, str]], raw: bytes, *, start: int, end: int
+) -> Iterator[_Leaf]:
+    """The leaves of the part with these headers, whose body is `raw[start:end]`. Nothing large is copied."""
     named = dict(headers)
     if len(named) != len(headers) or not named.keys() <= _PART_HEADERS:
         raise ValueError("not the headers of a part")
     content_type, parameters = _parameters(named["Content-Type"])
     kind, _, subtype = content_type.partition("/")
     if kind != "multipart":
-        yield _Leaf(around, named, body)
+        yield _Leaf(around, named, memoryview(raw)[start:end])
         return
     delimiter = f"--{parameters['boundary']}".encode("ascii")
-    first, *parts, end = body.split(b"\r\n" + delimiter)
-    if not first.startswith(delimiter) or end not in (b"--\r\n", b"--"):
-        raise ValueError("not the parts of a multipart")
-    for part in (first[len(delimiter) :], *parts):
-        if not part.startswith(b"\r\n"):
-            raise ValueError("not a delimiter line")
-        part_headers, part_body = _entity(part[2:])
-        yield from _leaves((*around, subtype), part_headers, part_body)
+    if not raw.startswith(delimiter, start):
+        raise ValueError("not the first part of a multipart")
+    position = start + len(delimiter)
+    while raw.startswith(b"\r\n", position):
+        stop = raw.index(b"\r\n" + delimiter, position, end)
+        part_headers, body = _entity(raw, position + 2, end=stop)
+        yield from _leaves((*around, subtype), part_headers, raw, start=body, end=stop)
+        position = stop + 2 + len(delimiter)
+    if raw[position:end] not in (b"--\r\n", b"--"):
+        raise ValueError("not the end of a multipart")
 
 
 def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
@@ -234,7 +240,10 @@ def _mailboxes(value: str) -> Iterator[tuple[str, str]]:
             raise ValueError("not a list of mailboxes")
         position = lexeme.end()
         if lexeme["comma"]:
-            yield (_decoded(words), email) if email else ("", "".join(words))
+            mailbox = (_decoded(words), email) if email else ("", "".join(words))
+            if not _ADDR_SPEC.fullmatch(mailbox[1]):
+                raise ValueError("not an address")
+            yield mailbox
             words, email = [], None
         elif email is not None:
             raise ValueError("something after an address")
@@ -278,18 +287,21 @@ def _filename(parameters: dict[str, str]) -> str:
     return unquote(name, errors="strict")
 
 
-def _text(leaf: _Leaf) -> str:
+def _content(leaf: _Leaf) -> bytes:
     decode = _DECODERS[leaf.headers["Content-Transfer-Encoding"]]
-    return _lines(decode(leaf.body).decode())
+    return decode(bytes(leaf.body)).rstrip(b"\r\n")
 
 
-def _lines(text: str) -> str:
-    """The text itself: line breaks of one kind, without those at its end."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+def _canonical(text: str) -> bytes:
+    """A text as it has to arrive: CRLF between lines, none at the end."""
+    data = text.encode()
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return data.rstrip(b"\n").replace(b"\n", b"\r\n")
 
 
 def _is_well_formed(body: bytes) -> bool:
     """Seven bits, lines of at most 998 octets with CRLF and no other CR or LF."""
-    breaks = body.count(b"\r\n")
-    longest = max(map(len, body.split(b"\r\n")))
-    return body.isascii() and longest <= _MAX_LINE and body.count(b"\r") == body.count(b"\n") == breaks
+    lines = body.split(b"\n")
+    paired = body.count(b"\r\n") == body.count(b"\r") == len(lines) - 1
+    return paired and body.isascii() and len(max(lines, key=len)) <= _MAX_LINE + 1
