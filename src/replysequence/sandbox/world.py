@@ -7,7 +7,8 @@ What a vendor's stand-in uses:
 - `world.clock.now()`: the only clock; tests move it forward;
 - `world.keys[vendor]`: the key that signs id_tokens;
 - `world.accept(…)`: the one door through which a message is accepted. It writes the ledger before it returns;
-- `world.settings[vendor]`: lifetimes and limits.
+- `world.settings[vendor]`: lifetimes and limits;
+- `world.resend`: keys, domains, quotas and webhook of the Resend team.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from replysequence.sandbox.clock import Clock
 from replysequence.sandbox.credentials import Client, Credentials
 from replysequence.sandbox.faults import Faults
 from replysequence.sandbox.ledger import Entry, Ledger
+from replysequence.sandbox.resend_team import KeyKind, Team
 from replysequence.sandbox.signing import SigningKey
 
 SEND_ID_HEADER = "X-ReplySequence-Send-Id"
@@ -101,6 +103,12 @@ class World:
             vendor: SigningKey(f"{vendor.value}-sandbox-1") for vendor in (Vendor.GOOGLE, Vendor.MICROSOFT)
         }
         self.settings = _default_settings()
+        self.resend = Team(
+            keys={RESEND_API_KEY: KeyKind.SENDING},
+            verified_domains={"replysequence.example"},
+            owner="owner@replysequence.example",
+            webhook_secret=RESEND_WEBHOOK_SECRET,
+        )
         self.messages: dict[str, Message] = {}
         self._inboxes: dict[str, list[str]] = defaultdict(list)
         self._accepted_at: dict[tuple[Vendor, str], deque[datetime]] = defaultdict(deque)
