@@ -1,5 +1,6 @@
 """Reading what a provider answered, whatever it answered: nothing in here trusts the other side."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -41,9 +42,14 @@ async def hand_over(
 
 
 def json_object(answer: Answer) -> dict[str, object]:
-    """The answer as a JSON object; empty when it is anything else."""
+    """The answer as a JSON object; empty when it is anything else, or not all there."""
+    return {} if answer.truncated else parse_object(answer.body)
+
+
+def parse_object(body: bytes) -> dict[str, object]:
+    """``body`` as a JSON object; empty when it is anything else."""
     try:
-        parsed = answer.json()
+        parsed = json.loads(body)
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -334,4 +334,4 @@ class Relay(Provider):
     def read_notices(
         self, *, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Sequence[RelayNotice]:
-        """Verify a webhook call and read it. Raises :class:`NotAllowed` when its signature or time is wrong."""
+        """Verify a webhook call and read it. Raises :class:`NotAllowed` when signature or time is wrong."""

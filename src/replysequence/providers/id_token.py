@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeGuard
+from weakref import WeakKeyDictionary
 
 import jwt
 
@@ -60,12 +61,11 @@ class _KeySet:
 class Keys:
     """The providers' signing keys, each set fetched when needed and kept for as long as its provider says."""
 
-    def __init__(self, http: HttpClient, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._http = http
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._sets: dict[str, _KeySet] = {}
 
-    async def find(self, url: str, kid: str) -> Key | None:
+    async def find(self, http: HttpClient, url: str, kid: str) -> Key | None:
         """The key ``kid`` of the set at ``url``, or none.
 
         An unknown ``kid`` fetches the set again, at most once a minute. Raises :class:`TryLater` when it
@@ -76,36 +76,25 @@ class Keys:
             now = self._clock()
             unknown = kid not in key_set.keys and now >= key_set.fetched_at + _REFETCH_EVERY
             if unknown or now >= key_set.fresh_until:
-                key_set.keys, lifetime = await self._fetch(url)
+                key_set.keys, lifetime = await _fetch(http, url)
                 key_set.fetched_at = now
                 key_set.fresh_until = now + lifetime
         return key_set.keys.get(kid)
 
-    async def _fetch(self, url: str) -> tuple[Mapping[str, Key], int]:
-        headers = {"Accept": "application/json"}
-        try:
-            answer = await self._http.request(
-                "GET", url, headers=headers, deadlines=_DEADLINES, max_body=MAX_KEY_SET
-            )
-        except ExchangeFailed:
-            answer = None
-        keys = _read_keys(json_object(answer)) if answer and answer.status == 200 else {}
-        if not answer or not keys:
-            raise TryLater(
-                "The provider's signing keys could not be fetched. Try again in a minute.", code="no_keys"
-            )
-        return keys, _lifetime(answer.headers.get("cache-control", ""))
+
+_keys: WeakKeyDictionary[HttpClient, Keys] = WeakKeyDictionary()
+"""The keys that were fetched through each client."""
 
 
 async def validate(
-    token: str, *, spec: OAuthSpec, keys: Keys, nonce: str, now: datetime
+    token: str, *, spec: OAuthSpec, http: HttpClient, nonce: str, now: datetime
 ) -> Mapping[str, object]:
     """The claims of ``token``, once everything about it is proved.
 
     ``now`` is aware UTC. Raises :class:`ConnectFailed` (``identity_invalid`` or ``wrong_issuer``) for a token
     that proves nothing, :class:`TryLater` when the provider's keys cannot be had.
     """
-    key = await keys.find(spec.jwks_url, _key_id(token))
+    key = await _keys.setdefault(http, Keys()).find(http, spec.jwks_url, _key_id(token))
     if key is None:
         raise _invalid("it was signed with a key that the provider does not publish")
     claims = _verified(token, key)
@@ -115,7 +104,7 @@ async def validate(
         raise _invalid("it answers another request than ours")
     if not _issuer_fits(claims, key, spec):
         raise ConnectFailed(
-            "The answer came from another provider than the one you chose. Nothing was connected. Please try again.",
+            "The answer came from another provider than the one you chose. Nothing was connected. Try again.",
             code="wrong_issuer",
         )
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
@@ -191,6 +180,21 @@ def _issuer_fits(claims: Mapping[str, object], key: Key, spec: OAuthSpec) -> boo
     return fits and (key.issuer is None or issuer == key.issuer.replace(_TENANT, tenant))
 
 
+async def _fetch(http: HttpClient, url: str) -> tuple[Mapping[str, Key], int]:
+    headers = {"Accept": "application/json"}
+    try:
+        answer = await http.request("GET", url, headers=headers, deadlines=_DEADLINES, max_body=MAX_KEY_SET)
+    except ExchangeFailed:
+        answer = None
+    keys = _read_keys(json_object(answer)) if answer and answer.status == 200 else {}
+    if not answer or not keys:
+        raise TryLater(
+            "The provider's signing keys could not be fetched. Nothing was connected. Try again in a minute.",
+            code="no_keys",
+        )
+    return keys, _lifetime(answer.headers.get("cache-control", ""))
+
+
 def _read_keys(key_set: Mapping[str, object]) -> Mapping[str, Key]:
     """The RSA signing keys of a JWK set by `kid`; entries that are anything else are passed over (RFC 7517
     §5).
@@ -225,6 +229,6 @@ def _lifetime(cache_control: str) -> int:
 
 def _invalid(reason: str) -> ConnectFailed:
     return ConnectFailed(
-        f"The provider's proof of who signed in was refused: {reason}. Nothing was connected. Please try again.",
+        f"The provider's proof of who signed in was refused: {reason}. Nothing was connected. Try again.",
         code="identity_invalid",
     )

@@ -17,7 +17,7 @@ from replysequence.domain.secret import Secret
 from replysequence.providers.answers import json_object, retry_delay, word
 from replysequence.providers.base import CallbackRefusal, OAuthSpec, TokenRefusal, Tokens
 from replysequence.providers.http import Answer, Deadlines, ExchangeFailed, HttpClient
-from replysequence.providers.id_token import Keys, issuer_pattern, validate
+from replysequence.providers.id_token import issuer_pattern, validate
 
 DEADLINES = Deadlines(connect=10, write=10, read=15, total=20)
 """Shorter than the lease under which one process refreshes for all."""
@@ -97,7 +97,7 @@ def read_callback(spec: OAuthSpec, parameters: Sequence[tuple[str, str]]) -> Cal
         )
     if "iss" in given and not issuer_pattern(spec.issuer).fullmatch(given["iss"]):
         raise ConnectFailed(
-            "The answer came from another provider than the one you chose. Nothing was connected. Please try again.",
+            "The answer came from another provider than the one you chose. Nothing was connected. Try again.",
             code="wrong_issuer",
         )
     code = given.get("code")
@@ -107,81 +107,90 @@ def read_callback(spec: OAuthSpec, parameters: Sequence[tuple[str, str]]) -> Cal
     return Callback(given["state"], refusal)
 
 
-class OAuthClient:
-    """The three calls to a provider's token and revocation endpoints.
+async def exchange_code(
+    spec: OAuthSpec,
+    http: HttpClient,
+    *,
+    code: Secret,
+    verifier: Secret,
+    redirect_uri: str,
+    nonce: str,
+    now: datetime,
+) -> Tokens:
+    """Redeem `code`, and validate the id_token that comes with it (its claims are in the answer).
 
-    Whatever the other side answers, only :class:`TryLater`, :class:`ConnectFailed` and what the provider
-    makes of a refusal are raised, and none of them holds a secret.
+    `redirect_uri` is the one of the authorization request; `now` is aware UTC. Raises :class:`TryLater`,
+    :class:`ConnectFailed`, or what the provider makes of a refusal. None of them holds a secret.
     """
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code.reveal(),
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier.reveal(),
+    }
+    answer = await _ask_for_tokens(spec, http, spec.token_url, fields)
+    return _read_tokens(answer, spec, await _claims(answer, spec, http, nonce=nonce, now=now))
 
-    def __init__(self, http: HttpClient) -> None:
-        self._http = http
-        self._keys = Keys(http)
 
-    async def exchange_code(
-        self, spec: OAuthSpec, *, code: Secret, verifier: Secret, redirect_uri: str, nonce: str, now: datetime
-    ) -> Tokens:
-        """Redeem `code`, and validate the id_token that comes with it (its claims are in the answer).
+async def refresh(spec: OAuthSpec, http: HttpClient, *, refresh_token: Secret, issuer: str) -> Tokens:
+    """A fresh access token for an account of `issuer`. Store a refresh token that comes with it at once.
 
-        `redirect_uri` is the one of the authorization request; `now` is aware UTC.
-        """
-        fields = {
-            "grant_type": "authorization_code",
-            "code": code.reveal(),
-            "redirect_uri": redirect_uri,
-            "code_verifier": verifier.reveal(),
-        }
-        answer = await self._ask_for_tokens(spec, spec.token_url, fields)
-        id_token = answer.get("id_token")
-        if isinstance(id_token, str) and id_token:
-            claims = await validate(id_token, spec=spec, keys=self._keys, nonce=nonce, now=now)
-        elif "openid" in spec.scopes:
-            raise ConnectFailed(
-                "The provider did not say who signed in. Nothing was connected. Please try again.",
-                code="identity_invalid",
-            )
-        else:
-            claims = None
-        return _read_tokens(answer, spec, claims)
+    Raises :class:`TryLater`, or what the provider makes of a refusal. None of them holds a secret.
+    """
+    url = spec.token_url_for(issuer) if spec.token_url_for else spec.token_url
+    fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+    return _read_tokens(await _ask_for_tokens(spec, http, url, fields), spec, None)
 
-    async def refresh(self, spec: OAuthSpec, *, refresh_token: Secret, issuer: str) -> Tokens:
-        """A fresh access token for an account of `issuer`. Store a refresh token that comes with it at once."""
-        url = spec.token_url_for(issuer) if spec.token_url_for else spec.token_url
-        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
-        return _read_tokens(await self._ask_for_tokens(spec, url, fields), spec, None)
 
-    async def revoke(self, spec: OAuthSpec, *, token: Secret) -> bool:
-        """Revoke the grant behind `token` (RFC 7009). Whether it is certainly gone; a token already dead
-        counts.
-        """
-        if spec.revoke_url is None:
-            return False
-        try:
-            answer = await self._post(spec.revoke_url, {"token": token.reveal()})
-        except ExchangeFailed:
-            return False
-        return answer.status == 200 or (
-            answer.status == 400 and json_object(answer).get("error") == "invalid_token"
-        )
+async def revoke(spec: OAuthSpec, http: HttpClient, *, token: Secret) -> bool:
+    """Revoke the grant behind `token` (RFC 7009), best a refresh token. Whether it is certainly gone.
 
-    async def _ask_for_tokens(
-        self, spec: OAuthSpec, url: str, fields: Mapping[str, str]
-    ) -> Mapping[str, object]:
-        credentials = {"client_id": spec.client_id, "client_secret": spec.client_secret.reveal()}
-        try:
-            answer = await self._post(url, {**spec.token_parameters, **fields, **credentials})
-        except ExchangeFailed as failure:
-            reason = failure.reason
-        else:
-            return _accepted(answer, spec)
-        raise TryLater(f"The provider could not be asked for access: {reason}.", code="not_reached")
+    A token already dead counts as gone. Never raises: without an answer it is not certain.
+    """
+    if spec.revoke_url is None:
+        return False
+    try:
+        answer = await _post(http, spec.revoke_url, {"token": token.reveal()})
+    except ExchangeFailed:
+        return False
+    return answer.status == 200 or (
+        answer.status == 400 and json_object(answer).get("error") == "invalid_token"
+    )
 
-    async def _post(self, url: str, fields: Mapping[str, str]) -> Answer:
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
-        body = urlencode(fields).encode()
-        return await self._http.request(
-            "POST", url, headers=headers, body=body, deadlines=DEADLINES, max_body=MAX_ANSWER
-        )
+
+async def _claims(
+    answer: Mapping[str, object], spec: OAuthSpec, http: HttpClient, *, nonce: str, now: datetime
+) -> Mapping[str, object] | None:
+    id_token = answer.get("id_token")
+    if isinstance(id_token, str) and id_token:
+        return await validate(id_token, spec=spec, http=http, nonce=nonce, now=now)
+    if "openid" not in spec.scopes:
+        return None
+    raise ConnectFailed(
+        "The provider did not say who signed in. Nothing was connected. Please try again.",
+        code="identity_invalid",
+    )
+
+
+async def _ask_for_tokens(
+    spec: OAuthSpec, http: HttpClient, url: str, fields: Mapping[str, str]
+) -> Mapping[str, object]:
+    credentials = {"client_id": spec.client_id, "client_secret": spec.client_secret.reveal()}
+    try:
+        answer = await _post(http, url, {**spec.token_parameters, **fields, **credentials})
+    except ExchangeFailed as failure:
+        reason = failure.reason
+    else:
+        return _accepted(answer, spec)
+    raise TryLater(f"The provider could not be asked for access: {reason}.", code="not_reached")
+
+
+async def _post(http: HttpClient, url: str, fields: Mapping[str, str]) -> Answer:
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    body = urlencode(fields).encode()
+    return await http.request(
+        "POST", url, headers=headers, body=body, deadlines=DEADLINES, max_body=MAX_ANSWER
+    )
 
 
 def _accepted(answer: Answer, spec: OAuthSpec) -> Mapping[str, object]:

@@ -1,13 +1,18 @@
 """Which providers there are. Adding one is one file and one line in ``PROVIDERS``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from replysequence.domain.errors import NotFound
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
+from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
-from replysequence.providers.oauth import OAuthClient
 
-PROVIDERS: tuple[type[Provider], ...] = ()
+PROVIDERS: tuple[type[Provider], ...] = (
+    Gmail,
+    Outlook,
+    Resend,
+)
 
 
 class Registry:
@@ -18,7 +23,6 @@ class Registry:
     def __init__(
         self, values: Values, http: HttpClient, *, providers: Sequence[type[Provider]] = PROVIDERS
     ) -> None:
-        self.oauth = OAuthClient(http)
         self._providers = {provider.name: provider(values, http) for provider in providers}
 
     @staticmethod
@@ -49,8 +53,26 @@ class Registry:
 
     def relay(self) -> Relay | None:
         """The first relay that is configured, if any."""
-        relays = (provider for provider in self._providers.values() if isinstance(provider, Relay))
-        return next((relay for relay in relays if not relay.missing), None)
+        return next((relay for relay in self._relays() if not relay.missing), None)
+
+    def relay_named(self, name: str) -> Relay:
+        """The relay called ``name``, configured or not. Raises :class:`NotFound`."""
+        provider = self.provider(name)
+        if not isinstance(provider, Relay):
+            raise NotFound("provider")
+        return provider
+
+    def concurrency(self) -> Mapping[str, int]:
+        """By provider name: how many sends may run at a time in one mailbox, or at one relay."""
+        return {
+            each.name: each.limits.concurrency
+            for each in self._providers.values()
+            if isinstance(each, Mailbox | Relay)
+        }
+
+    def repeatable(self) -> Mapping[str, timedelta]:
+        """By relay name: for how long after the first attempt a send may simply be repeated under its key."""
+        return {relay.name: relay.repeatable_for for relay in self._relays()}
 
     def by_category(self) -> list[tuple[Category, list[Provider]]]:
         """Every category in display order, also an empty one, with its providers."""
@@ -58,3 +80,6 @@ class Registry:
         return [
             (category, [each for each in providers if each.category is category]) for category in Category
         ]
+
+    def _relays(self) -> list[Relay]:
+        return [each for each in self._providers.values() if isinstance(each, Relay)]

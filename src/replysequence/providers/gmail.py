@@ -1,0 +1,280 @@
+"""Gmail: mail through the Gmail API from a person's own Google account.
+
+Sources, checked 2026-11-22: Google's web-server OAuth guide, OpenID Connect guide, Gmail error guide
+("handle-errors"), usage limits, and the gmail.v1 discovery document. `gmail.send` may send and nothing else:
+no reading, no profile.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import ClassVar
+from urllib.parse import quote
+
+import pybase64
+
+from replysequence.domain.errors import (
+    Misconfigured,
+    NeverSent,
+    ProviderError,
+    ReconnectNeeded,
+    Rejected,
+    TryLater,
+)
+from replysequence.domain.message import Message, Problem
+from replysequence.domain.secret import Secret
+from replysequence.providers import google
+from replysequence.providers.answers import (
+    hand_over,
+    json_object,
+    mapping,
+    mappings,
+    provider_id,
+    retry_delay,
+    word,
+)
+from replysequence.providers.base import (
+    Category,
+    Identity,
+    Limits,
+    Mailbox,
+    OAuthSpec,
+    Prepared,
+    Receipt,
+    Variable,
+    VariableKind,
+)
+from replysequence.providers.carrying import problems_of, write_mime
+from replysequence.providers.http import Answer
+from replysequence.providers.meanings import Meaning, of_status
+
+SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
+JSON_UP_TO = 4_000_000
+"""Bytes of a message that still goes as JSON: bodies of 6.5 MiB are refused (google-api-go-client#374)."""
+LONGEST_PAUSE = timedelta(hours=24)
+"""The longest that Gmail locks an account for sending too much (Workspace help 166852)."""
+
+_RETRY_AFTER = re.compile(r"retry\s+after\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\s*Z?", re.IGNORECASE)
+
+_CONNECT_AGAIN = "Connect it again under Settings → Integrations; what waits is sent then."
+
+_QUOTA = Meaning(
+    TryLater,
+    "rate_limited",
+    "Gmail takes no more messages from this account for now. What waits is sent by itself when Gmail allows "
+    "it.",
+    pauses_mailbox=True,
+)
+_SCOPE_MISSING = Meaning(
+    ReconnectNeeded,
+    "scope_missing",
+    "Google does not let ReplySequence send mail for this account. Connect it again and tick “Send email on "
+    "your behalf”.",
+)
+_API_OFF = Meaning(
+    Misconfigured,
+    "api_disabled",
+    "The Gmail API is switched off in this server's Google Cloud project. The operator must switch it on.",
+)
+_NO_MAILBOX = Meaning(
+    ReconnectNeeded,
+    "no_mailbox",
+    "This Google account has no Gmail mailbox that can send. Switch Gmail on for it, or connect another "
+    "account.",
+)
+_FORBIDDEN = Meaning(
+    ReconnectNeeded, "forbidden", f"Google does not let ReplySequence send for this account. {_CONNECT_AGAIN}"
+)
+_EDGE = Meaning(
+    TryLater, "refused_on_the_way", "Something before Gmail refused the request. It is tried again by itself."
+)
+# The thread id is another mailbox's, or the thread was deleted (relaticle/relaticle#667).
+_NO_THREAD = Meaning(
+    NeverSent, "thread_not_found", "Gmail no longer has this conversation. The message is sent as a new one."
+)
+
+_MEANINGS: Mapping[str, Meaning] = {
+    "dailyLimitExceeded": Meaning(
+        TryLater,
+        "project_quota",
+        "This server's daily quota at Google is used up.",
+        delay=3600,
+        pauses_mailbox=True,
+    ),
+    "rateLimitExceeded": _QUOTA,
+    "userRateLimitExceeded": _QUOTA,
+    "quotaExceeded": _QUOTA,
+    "RATE_LIMIT_EXCEEDED": _QUOTA,
+    "RESOURCE_EXHAUSTED": _QUOTA,
+    "insufficientPermissions": _SCOPE_MISSING,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": _SCOPE_MISSING,
+    "accessNotConfigured": _API_OFF,
+    "SERVICE_DISABLED": _API_OFF,
+    "domainPolicy": Meaning(
+        ReconnectNeeded,
+        "blocked_by_admin",
+        "The administrator of this Google Workspace has switched Gmail off for apps. Ask them, then connect "
+        "again.",
+    ),
+    "failedPrecondition": _NO_MAILBOX,
+    "FAILED_PRECONDITION": _NO_MAILBOX,
+    "invalidArgument": Meaning(
+        Rejected,
+        "invalid_message",
+        "Gmail cannot use the message as it is, most often because of an address. It was not sent. Check the "
+        "recipients.",
+    ),
+}
+"""Gmail's reasons, the telling ones first: an answer may hold several."""
+
+
+class Gmail(Mailbox):
+    """A Gmail or Google Workspace mailbox."""
+
+    name: ClassVar = "gmail"
+    title: ClassVar = "Gmail"
+    category: ClassVar = Category.EMAIL
+    variables: ClassVar = (
+        *google.VARIABLES,
+        Variable("GMAIL_API_URL", "The Gmail API.", "https://gmail.googleapis.com", VariableKind.URL),
+    )
+    # Usage limits and Workspace help 166852, checked 2026-11-22: 6,000 units a minute at 100 a send; 2,000
+    # messages a day on Workspace (500 on gmail.com, where Gmail says when to go on); 100 recipients by the API.
+    limits: ClassVar = Limits(
+        message_bytes=36_700_160, recipients=100, concurrency=1, per_minute=60, per_day=2000
+    )
+
+    @property
+    def reachable_url(self) -> str:
+        return self._values["GMAIL_API_URL"]
+
+    @cached_property
+    def oauth(self) -> OAuthSpec:
+        self._require_configured()
+        return google.oauth_spec(self._values, scope=SEND_SCOPE)
+
+    def identity(self, claims: Mapping[str, object]) -> Identity:
+        return google.identity(claims, issuer=self.oauth.issuer)
+
+    def scope_missing(self) -> str:
+        return (
+            "Google did not get your permission to send. Connect again and tick the box “Send email on your "
+            "behalf” "
+            "on Google's page."
+        )
+
+    def removal_url(self, issuer: str) -> str | None:  # noqa: ARG002
+        return google.REMOVAL_URL
+
+    def check(self, message: Message, *, thread_id: str | None) -> list[Problem]:
+        problems = problems_of(
+            message,
+            provider=self.title,
+            max_recipients=self.limits.recipients,
+            max_bytes=self.limits.message_bytes,
+            size=lambda: len(write_mime(message)),
+        )
+        if thread_id is not None and message.in_reply_to is None:
+            problems.append(
+                Problem(
+                    "thread_id",
+                    "The message joins the conversation in your mailbox only: without In-Reply-To it starts "
+                    "a new one "
+                    "at the recipient.",
+                    "warning",
+                )
+            )
+        return problems
+
+    def prepare(self, message: Message, *, thread_id: str | None) -> Prepared:
+        raw = write_mime(message)
+        if len(raw) > self.limits.message_bytes:
+            raise Rejected(of_status(413, self.title).message, code="too_large")
+        if len(raw) <= JSON_UP_TO:
+            return self._as_json(raw, thread_id)
+        return self._as_upload(raw, thread_id)
+
+    async def send(self, prepared: Prepared, *, access_token: Secret) -> Receipt:
+        credentials = {"Authorization": f"Bearer {access_token.reveal()}"}
+        answer = await hand_over(self._http, prepared, provider=self.title, headers=credentials)
+        body = json_object(answer)
+        if answer.status == 200:  # accepted, whatever became of the body
+            return Receipt(200, provider_id(body.get("id")), provider_id(body.get("threadId")))
+        raise _meaning(answer, mapping(body.get("error")), in_thread=prepared.thread_id is not None)
+
+    def sent_folder_url(self, *, email: str, subject: str) -> str:
+        search = f'in:sent subject:"{subject.replace(chr(34), " ")}"'
+        return (
+            f"https://mail.google.com/mail/?authuser={quote(email, safe='')}#search/{quote(search, safe='')}"
+        )
+
+    def _as_json(self, raw: bytes, thread_id: str | None) -> Prepared:
+        fields = {"raw": pybase64.urlsafe_b64encode(raw).decode()}
+        if thread_id is not None:
+            fields["threadId"] = thread_id
+        return Prepared(
+            url=f"{self._values['GMAIL_API_URL']}/gmail/v1/users/me/messages/send",
+            headers={"Content-Type": "application/json"},
+            body=json.dumps(fields).encode(),
+            thread_id=thread_id,
+        )
+
+    def _as_upload(self, raw: bytes, thread_id: str | None) -> Prepared:
+        url = f"{self._values['GMAIL_API_URL']}/upload/gmail/v1/users/me/messages/send?uploadType="
+        if thread_id is None:
+            return Prepared(f"{url}media", {"Content-Type": "message/rfc822"}, raw)
+        boundary = f"replysequence-{hashlib.sha256(raw).hexdigest()}"
+        start = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+            f"{json.dumps({'threadId': thread_id})}\r\n"
+            f"--{boundary}\r\nContent-Type: message/rfc822\r\n\r\n"
+        )
+        return Prepared(
+            url=f"{url}multipart",
+            headers={"Content-Type": f'multipart/related; boundary="{boundary}"'},
+            body=b"".join((start.encode(), raw, f"\r\n--{boundary}--\r\n".encode())),
+            thread_id=thread_id,
+        )
+
+
+def _meaning(answer: Answer, error: Mapping[str, object], *, in_thread: bool) -> ProviderError:
+    reasons = [
+        word(item.get("reason")) for item in (*mappings(error.get("errors")), *mappings(error.get("details")))
+    ]
+    reasons = [*filter(None, reasons), *filter(None, [word(error.get("status"))])]
+    now = datetime.now(UTC)
+    return _classify(answer.status, reasons, in_thread=in_thread).as_error(
+        status=answer.status,
+        details={"reasons": reasons} if reasons else None,
+        delay=retry_delay(answer.headers, now=now),
+        not_before=_told_time(error.get("message"), now=now),
+    )
+
+
+def _classify(status: int, reasons: list[str], *, in_thread: bool) -> Meaning:
+    by_status = of_status(status, Gmail.title)
+    if by_status.error is not Rejected:
+        return by_status
+    known = next((meaning for reason, meaning in _MEANINGS.items() if reason in reasons), None)
+    if known is not None:
+        return known
+    if status in (403, 404) and not reasons:
+        return _EDGE
+    if status == 403:
+        return _FORBIDDEN
+    return _NO_THREAD if status == 404 and in_thread else by_status
+
+
+def _told_time(message: object, *, now: datetime) -> datetime | None:
+    """The time in “Retry after 2026-08-11T11:38:10.449Z”, with one or two spaces and sometimes a suffix."""
+    found = _RETRY_AFTER.search(message[:1000]) if isinstance(message, str) else None
+    if found is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return min(max(moment, now), now + LONGEST_PAUSE)
