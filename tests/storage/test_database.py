@@ -178,7 +178,8 @@ async def test_text_that_postgresql_cannot_keep_is_bad_input_and_not_a_crash(dat
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "mysql://host/name", "sqlite://", "sqlite:///:memory:", "postgresql://u:p4ss@h:x/n"]
+    "url",
+    ["", "nonsense", "mysql://host/name", "sqlite://", "sqlite:///:memory:", "postgresql://u:p4ss@h:x/n"],
 )
 def test_an_address_that_is_no_database_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(InvalidInput) as refused:

@@ -19,15 +19,25 @@ from replysequence.storage.tables import metadata
 
 SCHEMA = {
     "sqlite": [
-        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name <> 'alembic_version'"
+        """
+        SELECT type, name, sql FROM sqlite_master
+        WHERE name NOT LIKE 'sqlite_%' AND name <> 'alembic_version'
+        """
     ],
     "postgresql": [
-        "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, is_identity, column_default"
-        " FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'",
-        "SELECT tablename, indexname, indexdef FROM pg_indexes"
-        " WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
-        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-        " WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass",
+        """
+        SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, is_identity,
+               column_default
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        """,
+        """
+        SELECT tablename, indexname, indexdef FROM pg_indexes
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+        """,
+        """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace AND conrelid <> 'alembic_version'::regclass
+        """,
     ],
 }
 
@@ -94,12 +104,12 @@ def test_a_failed_upgrade_leaves_nothing_behind(empty_database_url: str) -> None
     database.run(lambda connection: connection.execute(text("CREATE TABLE events (other integer)")))
     with pytest.raises(Exception, match="events"):
         upgrade(empty_database_url)
-    tables = database.run(lambda connection: engine_tables(connection))
+    tables = database.run(table_names)
     database.close()
     assert tables == ["events"]
 
 
-def engine_tables(connection: Connection) -> list[str]:
+def table_names(connection: Connection) -> list[str]:
     return sorted(connection.dialect.get_table_names(connection))
 
 
@@ -115,7 +125,9 @@ def test_a_database_of_a_newer_version_is_refused_with_advice(database_url: str)
 
 
 def test_the_migrations_run_from_inside_an_archive(empty_database_url: str, tmp_path: Path) -> None:
-    """Not from the checkout: as an installed wheel, copied somewhere with a percent sign and a space in its path."""
+    """Not from the checkout: as an installed wheel, copied somewhere with a percent sign and a space in its
+    path.
+    """
     place = tmp_path / "site packages 100%"
     package = Path(replysequence.__file__).parent
     archive = tmp_path / "package.zip"
@@ -127,10 +139,10 @@ def test_the_migrations_run_from_inside_an_archive(empty_database_url: str, tmp_
     zipfile.ZipFile(archive).extractall(place)
     program = (
         "import sys; sys.path.insert(0, sys.argv[2]); from replysequence.storage import migrations;"
-        "assert migrations.__file__.startswith(sys.argv[2]), migrations.__file__; migrations.upgrade(sys.argv[1])"
+        "assert migrations.__file__.startswith(sys.argv[2]), migrations.__file__;"
+        "migrations.upgrade(sys.argv[1])"
     )
-    answer = subprocess.run(
-        [sys.executable, "-P", "-c", program, empty_database_url, str(place)], capture_output=True
-    )
+    command = [sys.executable, "-P", "-c", program, empty_database_url, str(place)]
+    answer = subprocess.run(command, capture_output=True, check=False)
     assert (answer.returncode, answer.stderr) == (0, b"")
     assert not pending(empty_database_url)

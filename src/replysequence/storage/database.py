@@ -1,7 +1,7 @@
 """The one door to the database, the same for SQLite and PostgreSQL.
 
-Storage functions are plain functions over a SQLAlchemy Core connection. ``transaction`` and ``read`` run one on a database
-thread: one thread hop a transaction, not one a statement.
+Storage functions are plain functions over a SQLAlchemy Core connection. ``transaction`` and ``read`` run one
+on a database thread: one thread hop a transaction, not one a statement.
 """
 
 import asyncio
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, Row, func, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from replysequence.domain.errors import InvalidInput
@@ -21,16 +21,21 @@ from replysequence.storage.postgresql import THREADS, TransactionThreads, postgr
 from replysequence.storage.sqlite import READERS, GroupCommit, sqlite_engine
 from replysequence.storage.wakeups import PostgresqlListener, Wakeups, notify
 
-__all__ = ["Database", "engine_for", "notify", "now", "parse_url"]
+__all__ = ["AnyRow", "Database", "engine_for", "notify", "now", "parse_url"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+"""A row of whatever columns, for functions that turn rows into objects of the domain."""
 
 _CLOCK = select(func.clock_timestamp())
 
 
 def now(connection: Connection) -> datetime:
-    """The database's clock, aware UTC: what order and leases go by. On SQLite that is this machine's clock."""
+    """The database's clock, aware UTC: what order and leases go by. On SQLite that is this machine's
+    clock.
+    """
     if connection.dialect.name == "postgresql":
         moment: datetime = connection.execute(_CLOCK).scalar_one()
         return moment.astimezone(UTC)
@@ -63,10 +68,10 @@ def engine_for(url: URL) -> Engine:
 class Database:
     """An open database. Any number of event loops and threads may use it at the same time.
 
-    Everything that a transaction does is durable when ``transaction`` or ``run`` returns. When it raises, nothing of it
-    was kept; the one exception is :class:`~replysequence.domain.errors.DatabaseUnavailable` that says
-    ``may_have_committed``. ``work`` must touch nothing but its connection: it may be run a second time after a
-    transaction that was rolled back for no fault of its own (a deadlock, a lost connection).
+    Everything that a transaction does is durable when ``transaction`` or ``run`` returns. When it raises,
+    nothing of it was kept; the one exception is :class:`~replysequence.domain.errors.DatabaseUnavailable`
+    that says ``may_have_committed``. ``work`` must touch nothing but its connection: it may be run a second
+    time after a transaction that was rolled back for no fault of its own (a deadlock, a lost connection).
     """
 
     def __init__(self, url: URL) -> None:
@@ -93,7 +98,9 @@ class Database:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open the database at ``url`` (sqlite:///… or postgresql://…). Connections are made when first used."""
+        """Open the database at ``url`` (sqlite:///… or postgresql://…). Connections are made when first
+        used.
+        """
         return cls(parse_url(url))
 
     async def transaction(
@@ -108,7 +115,9 @@ class Database:
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``work(connection, …)`` for its result only: on SQLite it cannot write, and does not wait for writers."""
+        """Run ``work(connection, …)`` for its result only: on SQLite it cannot write, and does not wait for
+        writers.
+        """
         return await _submit(self._reads, partial(_call, work, args, kwargs))
 
     def run(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -118,9 +127,11 @@ class Database:
         return future.result()
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` on the running event loop after each :func:`notify` of ``channel``; returns what ends it.
+        """Call ``callback`` on the running event loop after each :func:`notify` of ``channel``; returns what
+        ends it.
 
-        On PostgreSQL it hears every process, on SQLite this one. A wake-up is a hint: look from time to time as well.
+        On PostgreSQL it hears every process, on SQLite this one. A wake-up is a hint: look from time to time
+        as well.
         """
         if self.kind == "postgresql" and self._listener is None:
             self._listener = PostgresqlListener(self._engines[0], wakeups=self._wakeups)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from replysequence.domain.event import Event, Kind
-from replysequence.storage.database import now
+from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import events
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -102,7 +102,7 @@ def list_for_user(
     return [_event(row) for row in connection.execute(wanted)]
 
 
-def _event(row: Row[tuple[object, ...]]) -> Event:
+def _event(row: AnyRow) -> Event:
     return Event(
         id=row.id,
         user_id=row.user_id,

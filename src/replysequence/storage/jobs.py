@@ -1,4 +1,6 @@
-"""Work on its way from an event loop, or a plain thread, to a database thread, and its result on the way back."""
+"""Work on its way from an event loop, or a plain thread, to a database thread, and its result on the way
+back.
+"""
 
 import asyncio
 import concurrent.futures
@@ -14,7 +16,9 @@ from sqlalchemy import Connection
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One transaction that somebody waits for. Exactly one of ``result`` and ``error`` counts once it has run."""
+    """One transaction that somebody waits for. Exactly one of ``result`` and ``error`` counts once it has
+    run.
+    """
 
     work: Callable[[Connection], Any]
     future: asyncio.Future[Any] | concurrent.futures.Future[Any]
@@ -50,7 +54,9 @@ class JobQueue:
         return self._jobs.get()
 
     def take_batch(self, *, limit: int) -> list[Job]:
-        """Wait for a job and take what else is waiting, up to ``limit``; empty when there will be none. One taker only."""
+        """Wait for a job and take what else is waiting, up to ``limit``; empty when there will be none. One
+        taker only.
+        """
         first = self._jobs.get()
         if first is None:
             return []

@@ -49,8 +49,8 @@ class TransactionThreads:
 def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
     """Run ``work`` and commit. When it was rolled back for no fault of its own, run it once more.
 
-    That is safe because ``work`` touches nothing but the database, and because nothing is repeated once COMMIT was sent.
-    A lost connection is noticed this way too, at no cost to the connections that are well.
+    That is safe because ``work`` touches nothing but the database, and because nothing is repeated once
+    COMMIT was sent. A lost connection is noticed this way too, at no cost to the connections that are well.
     """
     try:
         return _once(engine, work)

@@ -1,4 +1,6 @@
-"""SQLite: one writer thread that puts all waiting transactions into one commit, and a few readers beside it."""
+"""SQLite: one writer thread that puts all waiting transactions into one commit, and a few readers beside
+it.
+"""
 
 import os
 import sqlite3
@@ -31,10 +33,11 @@ def require_file(url: URL) -> Path:
 
 
 def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
-    """An engine whose transactions begin IMMEDIATE, or which can only read. Makes the file, for its owner only.
+    """An engine whose transactions begin IMMEDIATE, or which can only read. Makes the file, for its owner
+    only.
 
-    The driver's own BEGIN is switched off and ours is sent instead, as SQLAlchemy's page on pysqlite tells (checked
-    2026-11-22): the driver would begin late and let two writers meet.
+    The driver's own BEGIN is switched off and ours is sent instead, as SQLAlchemy's page on pysqlite tells
+    (checked 2026-11-22): the driver would begin late and let two writers meet.
     """
     path = require_file(url)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -69,7 +72,9 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
 
 class GroupCommit:
-    """The only writer of this process. Each job runs in its own savepoint; one commit makes the whole batch durable."""
+    """The only writer of this process. Each job runs in its own savepoint; one commit makes the whole batch
+    durable.
+    """
 
     def __init__(self, engine: Engine, *, jobs: JobQueue, wakeups: Wakeups) -> None:
         self._engine = engine
@@ -94,7 +99,9 @@ class GroupCommit:
 
 
 def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
-    """Run every job and commit once. Returns the channels to wake. When it raises, nothing of the batch was kept."""
+    """Run every job and commit once. Returns the channels to wake. When it raises, nothing of the batch was
+    kept.
+    """
     channels: set[str] = set()
     with connection.begin() as transaction:
         # The driver's own connection: SQLAlchemy's savepoints cost more than a short transaction itself.
@@ -118,7 +125,9 @@ def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
 
 
 def _fail(batch: list[Job], error: Exception) -> None:
-    """Nobody may see a result of ``batch``, for nothing of it was kept. Who failed alone keeps their own error."""
+    """Nobody may see a result of ``batch``, for nothing of it was kept. Who failed alone keeps their own
+    error.
+    """
     for job in batch:
         if job.error is None:
             job.result = None

@@ -1,4 +1,6 @@
-"""Every table. Columns that hold secrets are tagged ``info={"secret": True}``: the vault and key rotation find them here."""
+"""Every table. Columns that hold secrets are tagged ``info={"secret": True}``: the vault and key rotation
+find them here.
+"""
 
 import re
 from datetime import UTC, datetime
@@ -67,14 +69,18 @@ class UtcDateTime(TypeDecorator[datetime]):
 class Id(TypeDecorator[str]):
     """A UUID as text. Text that is no UUID names nothing: it is compared as the nil UUID, which no row has.
 
-    So an id from a stranger's request is "not found" on both databases, where PostgreSQL would raise an error.
+    So an id from a stranger's request is "not found" on both databases, where PostgreSQL would raise an
+    error.
     """
 
     impl = Uuid(as_uuid=False)
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        del dialect
+    def process_bind_param(
+        self,
+        value: str | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy passes it
+    ) -> str | None:
         return value if value is None or _UUID.fullmatch(value) else NOBODY
 
 

@@ -8,7 +8,9 @@ from replysequence.domain.errors import DatabaseUnavailable, InvalidInput
 
 
 class CommitFailed(Exception):
-    """The database did not answer a COMMIT with yes; ``__cause__`` is its error. It may have committed all the same."""
+    """The database did not answer a COMMIT with yes; ``__cause__`` is its error. It may have committed all
+    the same.
+    """
 
 
 def translated(error: BaseException) -> BaseException:

@@ -1,6 +1,8 @@
-"""Tell the other side that there is something to do: ``notify`` inside a transaction, ``listen`` on the event loop.
+"""Tell the other side that there is something to do: ``notify`` inside a transaction, ``listen`` on the event
+loop.
 
-A wake-up is a hint and may be lost (a connection broke) or come for nothing: who listens must also look from time to time.
+A wake-up is a hint and may be lost (a connection broke) or come for nothing: who listens must also look from
+time to time.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ _PENDING = "replysequence.notified"
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Wake who listens to ``channel`` once the running transaction has been committed; nobody if it is rolled back."""
+    """Wake who listens to ``channel`` once the running transaction has been committed; nobody if it is rolled
+    back.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"channel": channel})
     else:

@@ -35,7 +35,8 @@ def upgrade(url: str) -> None:
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
         raise Conflict(
-            f"This database belongs to another version of ReplySequence ({error}). Start that version, or a newer one.",
+            f"This database belongs to another version of ReplySequence ({error}). "
+            "Start that version, or a newer one.",
             code="database_newer",
         ) from error
     finally:

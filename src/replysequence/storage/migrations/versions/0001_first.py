@@ -283,8 +283,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "state IN ('queued', 'waiting', 'claimed', 'sending', 'sent', 'failed', 'unknown', 'settled_sent',"
-            " 'settled_not_sent', 'cancelled')",
+            "state IN ('queued', 'waiting', 'claimed', 'sending', 'sent', 'failed', "
+            "'unknown', 'settled_sent', 'settled_not_sent', 'cancelled')",
             name=op.f("ck_sends_state"),
         ),
         sa.ForeignKeyConstraint(["draft_id"], ["drafts.id"], name="fk_sends_draft_id_drafts"),
