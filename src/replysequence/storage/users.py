@@ -1,0 +1,131 @@
+"""The people who may sign in."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from replysequence.domain.errors import Conflict, NotFound
+from replysequence.storage.database import AnyRow, now
+from replysequence.storage.ids import new_id
+from replysequence.storage.tables import users
+
+_PERSON = (users.c.id, users.c.email, users.c.name, users.c.is_admin, users.c.created_at)
+_GET = select(*_PERSON).where(users.c.id == bindparam("user_id"))
+_BY_EMAIL = select(*_PERSON, users.c.password_hash).where(users.c.email == bindparam("email"))
+_LOCK = select(users.c.id).where(users.c.id == bindparam("user_id")).with_for_update(key_share=True)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person, without what proves who they are."""
+
+    id: str
+    email: str
+    name: str
+    is_admin: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A person with the hash of their password."""
+
+    user: User
+    password_hash: str = field(repr=False)
+
+
+def normalised(email: str) -> str:
+    """The form in which an address is kept and looked for: nobody has two accounts by writing it in two
+    ways.
+    """
+    return email.strip().lower()
+
+
+def create(connection: Connection, *, email: str, name: str, password_hash: str, is_admin: bool) -> User:
+    """Add a person. Raises Conflict(code="email_taken") when somebody has that address."""
+    moment = now(connection)
+    user = User(id=new_id(), email=normalised(email), name=name, is_admin=is_admin, created_at=moment)
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                insert(users).values(
+                    id=user.id,
+                    email=user.email,
+                    name=name,
+                    password_hash=password_hash,
+                    is_admin=is_admin,
+                    created_at=moment,
+                    updated_at=moment,
+                )
+            )
+    except IntegrityError as error:
+        raise Conflict(
+            "Somebody with this e-mail address has an account already.", code="email_taken"
+        ) from error
+    return user
+
+
+def anybody(connection: Connection) -> bool:
+    """Whether the program has been set up: somebody has an account."""
+    return connection.execute(select(users.c.id).limit(1)).first() is not None
+
+
+def get(connection: Connection, *, user_id: str) -> User:
+    """One person. Raises NotFound."""
+    row = connection.execute(_GET, {"user_id": user_id}).one_or_none()
+    if row is None:
+        raise NotFound("user")
+    return _user(row)
+
+
+def login(connection: Connection, *, email: str) -> Login | None:
+    """Who signs in with ``email``, or None."""
+    row = connection.execute(_BY_EMAIL, {"email": normalised(email)}).one_or_none()
+    return None if row is None else Login(_user(row), row.password_hash)
+
+
+def login_of(connection: Connection, *, user_id: str) -> Login:
+    """The same by id, to change a password. Raises NotFound."""
+    row = connection.execute(
+        select(*_PERSON, users.c.password_hash).where(users.c.id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("user")
+    return Login(_user(row), row.password_hash)
+
+
+def everybody(connection: Connection) -> list[User]:
+    """All people, by address. For administrators: the caller has made sure."""
+    return [_user(row) for row in connection.execute(select(*_PERSON).order_by(users.c.email))]
+
+
+def set_name(connection: Connection, *, user_id: str, name: str) -> None:
+    """Change a person's name. Raises NotFound."""
+    _change(connection, user_id=user_id, name=name)
+
+
+def set_password(connection: Connection, *, user_id: str, password_hash: str) -> None:
+    """Change a person's password. Raises NotFound. Sessions stay: end them with ``sessions.end_others``."""
+    _change(connection, user_id=user_id, password_hash=password_hash)
+
+
+def lock(connection: Connection, *, user_id: str) -> None:
+    """Hold a person's row until the transaction ends: who changes several of their rows takes it first.
+
+    Others can still write rows that refer to the person (on PostgreSQL it is FOR NO KEY UPDATE). Raises
+    NotFound.
+    """
+    if connection.execute(_LOCK, {"user_id": user_id}).first() is None:
+        raise NotFound("user")
+
+
+def _change(connection: Connection, *, user_id: str, **values: str) -> None:
+    change = update(users).where(users.c.id == user_id).values(updated_at=now(connection), **values)
+    if connection.execute(change).rowcount == 0:
+        raise NotFound("user")
+
+
+def _user(row: AnyRow) -> User:
+    return User(id=row.id, email=row.email, name=row.name, is_admin=row.is_admin, created_at=row.created_at)
