@@ -53,7 +53,7 @@ from replysequence.providers.meanings import Meaning, of_status
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
 JSON_UP_TO = 4_000_000
-"""Bytes of a message that still goes as JSON: bodies of 6.5 MiB are refused (google-api-go-client#374)."""
+"""Bytes of a message that still goes as JSON: 6.5 MiB are refused (google-api-go-client#374)."""
 LONGEST_PAUSE = timedelta(hours=24)
 """The longest that Gmail locks an account for sending too much (Workspace help 166852)."""
 
@@ -142,7 +142,7 @@ class Gmail(Mailbox):
         Variable("GMAIL_API_URL", "The Gmail API.", "https://gmail.googleapis.com", VariableKind.URL),
     )
     # Usage limits and Workspace help 166852, checked 2026-11-22: 6,000 units a minute at 100 a send; 2,000
-    # messages a day on Workspace (500 on gmail.com, where Gmail says when to go on); 100 recipients by the API.
+    # messages a day on Workspace (500 on gmail.com, where Gmail says when to go on); 100 recipients.
     limits: ClassVar = Limits(
         message_bytes=36_700_160, recipients=100, concurrency=1, per_minute=60, per_day=2000
     )

@@ -230,8 +230,8 @@ class Outlook(Mailbox):
         credentials = {"Authorization": f"Bearer {access_token.reveal()}"}
         answer = await hand_over(self._http, prepared, provider=self.title, headers=credentials)
         request_id = provider_id(answer.headers.get("request-id"))
-        # Only 202, whatever else it says: with Retry-After it is still sent (msgraph-sdk-java#1487), while a 200
-        # has come for mail that never left (microsoft-graph-docs-contrib#3079).
+        # Only 202, whatever else it says: with Retry-After it is still sent (msgraph-sdk-java#1487), while a
+        # 200 has come for mail that never left (microsoft-graph-docs-contrib#3079).
         if answer.status == 202:
             return Receipt(202, request_id=request_id)
         raise _meaning(answer, request_id)

@@ -7,6 +7,8 @@ from replysequence.domain.errors import NotFound
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
+from replysequence.providers.outlook import Outlook
+from replysequence.providers.resend import Resend
 
 PROVIDERS: tuple[type[Provider], ...] = (
     Gmail,
