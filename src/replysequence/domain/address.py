@@ -152,8 +152,8 @@ def _display_name(name: str) -> str:
 
 def _ascii_email(email: str, *, field: str, to_ascii_domain: Callable[[str], str]) -> str:
     local, at, domain = email.rpartition("@")
-    if domain.isascii():
-        return f"{local}{at}{domain.lower()}"
+    if not at or domain.isascii():
+        return f"{local}{at}{domain.lower()}" if at else email
     try:
         return f"{local}{at}{to_ascii_domain(domain).lower()}"
     except ValueError as error:

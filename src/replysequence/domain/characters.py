@@ -46,9 +46,9 @@ def uncarriable(text: str) -> str | None:
 
 
 def shortened(text: str, *, limit: int = 60) -> str:
-    """`text` fit to be shown in a sentence: at most `limit` characters, anything unprintable escaped."""
+    """`text` fit to be shown in a sentence: at most `limit` characters, none of them unprintable."""
     visible = text if len(text) <= limit else text[: limit - 1] + "…"
-    return _BIDI_CONTROL.sub(_escaped, _UNPRINTABLE.sub(_escaped, visible))
+    return _BIDI_CONTROL.sub("\ufffd", _UNPRINTABLE.sub("\ufffd", visible))
 
 
 def _named(character: str) -> str:
@@ -59,7 +59,3 @@ def _named(character: str) -> str:
         return f"half of a surrogate pair ({code})"
     name = unicodedata.name(character, "")
     return f"the character {name} ({code})" if name else f"the control character {code}"
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"

@@ -40,11 +40,10 @@ def plain_text(markup: str) -> str:
     markup = markup.replace(_HARD_SPACE, "")
     writer = _Writer()
     position = 0
-    while position < len(markup):
-        start = markup.find("<", position)
-        start = start if start >= 0 else len(markup)
+    while (start := markup.find("<", position)) >= 0:
         writer.text(markup[position:start])
         position = _read_markup(markup, start, writer)
+    writer.text(markup[position:])
     return writer.finished()
 
 

@@ -81,7 +81,10 @@ def _differences(raw: bytes, message: Message, *, include_bcc: bool) -> Iterator
     yield from _different_people(dict(own), message, include_bcc=include_bcc)
     yield from _different_identity(dict(own), message)
     leaves = list(_leaves((), part, raw, start=body, end=len(raw)))
-    if [_shape(leaf) for leaf in leaves] != list(_expected_shapes(message, leaves[0])):
+    shapes = [_shape(leaf) for leaf in leaves]
+    if shapes != list(_expected_shapes(message, leaves[0])):
+        yield "attachments"
+    if any(_CONTROL.search(shape.filename) for shape in shapes):
         yield "attachments"
     yield from _different_contents(leaves, message)
 
@@ -114,7 +117,9 @@ def _different_people(headers: dict[str, str], message: Message, *, include_bcc:
     }
     for field, (name, addresses) in people.items():
         found = list(_mailboxes(headers[name])) if name in headers else []
-        if found != [(address.name, address.email) for address in addresses] or _CONTROL.search(str(found)):
+        if found != [(address.name, address.email) for address in addresses]:
+            yield field
+        if any(_CONTROL.search(name) for name, _ in found):
             yield field
 
 
