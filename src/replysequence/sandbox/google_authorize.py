@@ -49,8 +49,8 @@ CONSENT_FAILURES: dict[str, PageError] = {
     "not_a_test_user": PageError(
         403,
         "access_denied",
-        "The app is being tested and has not completed the Google verification process. Only testers approved "
-        "by its developer can access it.",
+        "The app is being tested and has not completed the Google verification process. Only testers "
+        "approved by its developer can access it.",
     ),
     "disallowed_useragent": PageError(
         403,

@@ -37,9 +37,9 @@ def listen(host: str = "127.0.0.1", *, port: int = 0) -> socket.socket:
     return sock
 
 
-def make_server(world: World) -> uvicorn.Server:
-    """A server for `world`, not yet running: `server.run(sockets=[listen()])`."""
-    config = uvicorn.Config(
+def configure(world: World) -> uvicorn.Config:
+    """How uvicorn runs the sandbox around `world`."""
+    return uvicorn.Config(
         build_app(world),
         http=BreakableProtocol,
         loop="asyncio",
@@ -52,9 +52,8 @@ def make_server(world: World) -> uvicorn.Server:
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,
     )
-    return uvicorn.Server(config)
 
 
 def serve(world: World, *, host: str = "127.0.0.1", port: int = 8025) -> None:
     """Run the sandbox until the process is told to stop. Raises `OSError` when the port is taken."""
-    make_server(world).run(sockets=[listen(host, port=port)])
+    uvicorn.Server(configure(world)).run(sockets=[listen(host, port=port)])

@@ -27,8 +27,8 @@ class Site:
     `failure(endpoint, fault)` writes the vendor's own error for a fault whose menu line says `ANSWER`: by
     `fault.menu.answer` when set, else by `fault.menu.status`; `retry_after_seconds` goes where it fits.
     `account_of(request)` names the account a request acts for, or None; it may read the body.
-    The three tables hold the values that `Switches.at_consent`, `.at_token` and `.at_send` may take, each with
-    words for a person.
+    The three tables hold the values that `Switches.at_consent`, `.at_token` and `.at_send` may take, each
+    with words for a person.
     """
 
     vendor: Vendor
