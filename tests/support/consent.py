@@ -87,7 +87,10 @@ def approve(authorize_url: str, *, account: str, untick: Collection[str] = ()) -
 
 
 def cancel(authorize_url: str, *, account: str) -> str:
-    """Go through the sign-in pages as `account`, press Cancel, and return the callback URL, not yet fetched."""
+    """Go through the sign-in pages as `account`, press Cancel, and return the callback URL, not yet fetched.
+
+    Raises `NoRedirectError` when the vendor does not return to the app.
+    """
     return _walk(authorize_url, account=account, wanted=_NEGATIVE, untick=())
 
 
@@ -112,7 +115,7 @@ def _walk(start: str, *, account: str, wanted: Collection[str], untick: Collecti
 
 
 def _choose(page: _Page, *, url: str, account: str, wanted: Collection[str]) -> tuple[_Form, _Control | None]:
-    """The form to send and the button to press: the account, else the decision, else the only button there is."""
+    """The form to send and the button to press: the account, else the decision, else the only button."""
     offered = [(form, button) for form in page.forms for button in form.buttons()]
     for form, button in offered:
         if button.value.casefold() == account.casefold():
