@@ -1,7 +1,7 @@
 """CPU of writing a message, ours against `EmailMessage`, as ratios within one run.
 
-Run: `python benchmarks/mime.py`. Two messages: a follow-up of 4 KB of HTML, and the same with a file of 2 MB. Ours
-includes the read-back, and is shown with the standard library's base64 and with pybase64, as the providers use it.
+Run: `python benchmarks/mime.py`. Two messages: a follow-up of 4 KB of HTML, and the same with a file of 2 MB.
+Ours includes the read-back, and is shown with the standard library's base64 and with pybase64.
 """
 
 import sys
@@ -17,8 +17,10 @@ import pybase64
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
 
-PARAGRAPH = "<p>Thank you for your time on Tuesday. As agreed, here is what “Müller & Söhne” get, and when.</p>\n"
-HTML = f"<html><body>{PARAGRAPH * 40}<p><a href='https://acme.example/offer'>The offer</a></p></body></html>"
+PARAGRAPH = (
+    "<p>Thank you for your time on Tuesday. As agreed, here is what “Müller & Söhne” get, and when.</p>\n"
+)
+HTML = f"<html><body>{PARAGRAPH * 40}<p><a href='https://acme.example/'>The offer</a></p></body></html>"
 TEXT = "Thank you for your time on Tuesday. As agreed, here is what “Müller & Söhne” get.\n\n" * 40
 FILE = Attachment("Angebot für Müller.pdf", "application/pdf", bytes(range(256)) * 7813)
 ROUNDS = 7

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 import pytest
-from support.messages import ALICE, BOB, CHARLIE, a_message
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import (
@@ -18,6 +17,7 @@ from replysequence.domain.message import (
     parse_message_ids,
     require_sendable,
 )
+from support.messages import ALICE, BOB, CHARLIE, a_message
 
 
 def a_file(filename: str = "offer.pdf", content_type: str = "application/pdf", **changes: str) -> Attachment:
@@ -59,7 +59,11 @@ def test_a_plain_message_has_no_problem() -> None:
         (a_message(attachments=(a_file("fdp.\u202eexe"),)), "attachments", "OVERRIDE"),
         (a_message(attachments=(a_file("a" * 256),)), "attachments", "longer than 255"),
         (a_message(attachments=(a_file(content_type="pdf"),)), "attachments", "cannot be sent as “pdf”"),
-        (a_message(attachments=(a_file(content_type="text/html\r\nX: y"),)), "attachments", "cannot be sent as"),
+        (
+            a_message(attachments=(a_file(content_type="text/html\r\nX: y"),)),
+            "attachments",
+            "cannot be sent as",
+        ),
         (a_message(attachments=(a_file(content_type="message/rfc822"),)), "attachments", "octet-stream"),
         (a_message(attachments=(a_file(content_id="a> <b"),)), "attachments", "cannot name an image"),
         (a_message(attachments=(a_file(content_id="a"), a_file(content_id="a"))), "attachments", "2 images"),
@@ -157,7 +161,9 @@ def test_references_are_read_from_one_text_or_many() -> None:
     assert parse_message_ids(["a@b", "<c@d>"]) == ("<a@b>", "<c@d>")
 
 
-@pytest.mark.parametrize("typed", ["", "a", "<a@b", "a@b>", "<a@b> <c@d>", "<a@b>\nBcc: c", "<é@b>", "<a" * 10**6])
+@pytest.mark.parametrize(
+    "typed", ["", "a", "<a@b", "a@b>", "<a@b> <c@d>", "<a@b>\nBcc: c", "<é@b>", "<a" * 10**6]
+)
 def test_what_is_no_message_id_is_refused(typed: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         parse_message_id(typed, field="references")
@@ -183,11 +189,15 @@ def test_a_send_has_the_same_message_id_each_time_it_is_built() -> None:
         ("a/b\r\nX: y", "application/octet-stream"),
     ],
 )
-def test_an_uploaded_file_keeps_a_content_type_that_it_can_be_sent_as(declared: str | None, kept: str) -> None:
+def test_an_uploaded_file_keeps_a_content_type_that_it_can_be_sent_as(
+    declared: str | None, kept: str
+) -> None:
     assert media_type(declared) == kept
 
 
 def test_the_text_form_of_a_message_does_not_tell_what_it_says() -> None:
-    message = a_message(subject="secret plan", html="secret html", text="secret text", attachments=(a_file(),))
+    message = a_message(
+        subject="secret plan", html="secret html", text="secret text", attachments=(a_file(),)
+    )
     assert "secret" not in repr(message)
     assert "%PDF" not in repr(message)

@@ -7,12 +7,12 @@ from email.parser import BytesParser
 
 import pybase64
 import pytest
-from support.mail_judge import differences, faulty_lines, judged, lines
-from support.messages import ALICE, BOB, CHARLIE, a_message
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
+from support.mail_judge import differences, faulty_lines, judged, lines
+from support.messages import ALICE, BOB, CHARLIE, a_message
 
 IMAGE = Attachment("logo.png", "image/png", b"\x89PNG\r\n" * 100, content_id="logo")
 FILE = Attachment("offer.pdf", "application/pdf", b"%PDF-1.7\n" * 100)
@@ -99,11 +99,17 @@ def test_a_subject_reads_as_it_was_written(subject: str) -> None:
 )
 def test_a_display_name_reads_as_it_was_written_everywhere_in_a_list(name: str) -> None:
     people = (BOB, Address(name, "john@customer.example"), CHARLIE, Address(name, "jane@customer.example"))
-    written(a_message(sender=Address(name, ALICE.email), to=people, cc=people[1:2], bcc=people, reply_to=people[1:]))
+    written(
+        a_message(
+            sender=Address(name, ALICE.email), to=people, cc=people[1:2], bcc=people, reply_to=people[1:]
+        )
+    )
 
 
 def test_a_long_list_with_foreign_names_keeps_its_commas() -> None:
-    crowd = tuple(Address(f"Jörg, Nummer {number}", f"joerg{number}@customer.example") for number in range(100))
+    crowd = tuple(
+        Address(f"Jörg, Nummer {number}", f"joerg{number}@customer.example") for number in range(100)
+    )
     raw = written(a_message(to=crowd))
     assert header(raw, "To").count(">,") == 99
 
@@ -140,7 +146,11 @@ def test_a_message_to_hidden_people_only_has_no_to_header() -> None:
 
 def test_the_addressing_comes_before_the_mime_headers() -> None:
     raw = written(a_message(cc=(CHARLIE,), bcc=(CHARLIE,), reply_to=(ALICE,), send_id="send-1"))
-    names = [line.partition(":")[0] for line in raw.partition(b"\r\n\r\n")[0].decode().split("\r\n") if line[0] != " "]
+    names = [
+        line.partition(":")[0]
+        for line in raw.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        if line[0] != " "
+    ]
     assert names == [
         *("From", "To", "Cc", "Bcc", "Reply-To", "Subject", "Date", "Message-ID"),
         *("X-ReplySequence-Send-Id", "MIME-Version", "Content-Type"),
@@ -149,7 +159,9 @@ def test_the_addressing_comes_before_the_mime_headers() -> None:
 
 def test_the_same_message_gives_the_same_bytes_and_another_one_other_boundaries() -> None:
     message = a_message(attachments=(IMAGE, FILE), html="<img src='cid:logo'>")
-    other = a_message(attachments=(IMAGE, FILE), html="<img src='cid:logo'>", message_id="<send-2@acme.example>")
+    other = a_message(
+        attachments=(IMAGE, FILE), html="<img src='cid:logo'>", message_id="<send-2@acme.example>"
+    )
     assert written(message) == written(message)
     assert len(written(message)) == len(written(other))
     assert written(message).splitlines()[-1] != written(other).splitlines()[-1]
@@ -159,8 +171,14 @@ def test_the_same_message_gives_the_same_bytes_and_another_one_other_boundaries(
     ("date", "text"),
     [
         (datetime(2026, 11, 2, 9, 5, 7, 999_999, tzinfo=UTC), "Mon, 02 Nov 2026 09:05:07 +0000"),
-        (datetime(2026, 11, 2, 9, tzinfo=timezone(timedelta(hours=-3, minutes=-30))), "Mon, 02 Nov 2026 09:00:00 -0330"),
-        (datetime(2026, 11, 2, 9, tzinfo=timezone(timedelta(seconds=1172))), "Mon, 02 Nov 2026 08:40:28 +0000"),
+        (
+            datetime(2026, 11, 2, 9, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+            "Mon, 02 Nov 2026 09:00:00 -0330",
+        ),
+        (
+            datetime(2026, 11, 2, 9, tzinfo=timezone(timedelta(seconds=1172))),
+            "Mon, 02 Nov 2026 08:40:28 +0000",
+        ),
     ],
 )
 def test_the_date_has_a_real_offset_in_whole_minutes(date: datetime, text: str) -> None:
@@ -174,8 +192,14 @@ def test_the_date_has_a_real_offset_in_whole_minutes(date: datetime, text: str) 
         (a_message(html="", text="Hello"), ["text/plain"]),
         (a_message(), ["multipart/alternative", "text/plain", "text/html"]),
         (a_message(html="<img src='https://a.example/b.png'>"), ["text/html"]),
-        (a_message(html=None, text="Hello", attachments=(FILE,)), ["multipart/mixed", "text/plain", "application/pdf"]),
-        (a_message(html=None, text="Hello", attachments=(IMAGE,)), ["multipart/mixed", "text/plain", "image/png"]),
+        (
+            a_message(html=None, text="Hello", attachments=(FILE,)),
+            ["multipart/mixed", "text/plain", "application/pdf"],
+        ),
+        (
+            a_message(html=None, text="Hello", attachments=(IMAGE,)),
+            ["multipart/mixed", "text/plain", "image/png"],
+        ),
         (
             a_message(attachments=(IMAGE,)),
             ["multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png"],
@@ -187,7 +211,10 @@ def test_the_date_has_a_real_offset_in_whole_minutes(date: datetime, text: str) 
                 *("multipart/related", "text/html", "image/png", "application/pdf", "application/pdf"),
             ],
         ),
-        (a_message(html="<img src='cid:logo'>", attachments=(IMAGE,)), ["multipart/related", "text/html", "image/png"]),
+        (
+            a_message(html="<img src='cid:logo'>", attachments=(IMAGE,)),
+            ["multipart/related", "text/html", "image/png"],
+        ),
     ],
 )
 def test_a_message_has_the_parts_that_it_needs_and_no_more(message: Message, tree: list[str]) -> None:

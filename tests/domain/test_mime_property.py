@@ -6,11 +6,11 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.mail_judge import differences, faulty_lines
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message, check_message
 from replysequence.domain.mime import write_message
+from support.mail_judge import differences, faulty_lines
 
 EXAMPLES = 220
 MESSAGES_PER_EXAMPLE = 50
@@ -19,7 +19,8 @@ TRICKY = [
     " ", "  ", ",", ";", ":", '"', "'", "\\", "<", ">", "@", "(", ")", "[", "]", "%", "*", "=", "?", "=?", "?=", "\t",
     "=?utf-8?q?=0ABcc=3A_charlie=40evil.example?=", "=?utf-8?b?QmNjOiBjaGFybGll?=", "=?us-ascii?Q?=0D=0A?=",
     "Doe, John", "charlie@evil.example", "<charlie@evil.example>,", "(comment", "a" * 70, "b" * 130, "word " * 20,
-    "é", "Grüße", "ß", "日本語", "🚀", "👩‍👩‍👧", "e\u0301\u0323", "שלום", "العربية", "\u200f", "\u00a0", "ﬀ", "\U0010ffff",
+    "é", "Grüße", "ß", "日本語", "🚀", "👩‍👩‍👧", "e\u0301\u0323", "שלום", "العربية", "\u200f", "\u00a0",
+    "ﬀ", "\U0010ffff",
     "From ", ".", "--=_", "=20", "UTF-8''", "%0A", "http://a.example/?b=c&d", ".pdf", "Re: ", "plain words",
 ]  # fmt: skip
 FORBIDDEN = [
@@ -30,9 +31,19 @@ BODY = [
     *TRICKY, "\n", "\r\n", "\r", "\n\n", "\nFrom me\n", "\n.\n", "\n..\n", " \n", "\t\n", "=\n", "\x0b", "\x0c", "\x01",
     "\u2028", "x" * 2000, "ж" * 600, "\n--=_0\n", "<p>", "</p>", "<br>", "<a href='https://a.example'>b</a>", "&amp;",
 ]  # fmt: skip
-EMAILS = ["bob@example.com", "a.b+c=d@sub.example.co", "o'hara@example.com", "!#$%&'*+/?=^_`{|}~-@example.com"]
+EMAILS = [
+    "bob@example.com",
+    "a.b+c=d@sub.example.co",
+    "o'hara@example.com",
+    "!#$%&'*+/?=^_`{|}~-@example.com",
+]
 EMAILS += ["m@xn--mller-kva.example", f"{'l' * 64}@{'d' * 60}.{'e' * 60}.{'f' * 50}.example"]
-IDS = ["<a@b>", "<CAF+x_y=z@mail.example.com>", f"<{'0123456789' * 20}@prod.outlook.example>", "<a$b.c@[10.0.0.1]>"]
+IDS = [
+    "<a@b>",
+    "<CAF+x_y=z@mail.example.com>",
+    f"<{'0123456789' * 20}@prod.outlook.example>",
+    "<a$b.c@[10.0.0.1]>",
+]
 TYPES = ["application/pdf", "image/png", "text/plain", "application/vnd.ms-excel", "application/octet-stream"]
 
 
@@ -56,7 +67,9 @@ class Mischief:
     def address(self) -> Address:
         email = self.random.choice(EMAILS)
         if self.random.random() < self.poison / 4:
-            email += self.random.choice([*FORBIDDEN, ">, <charlie@evil.example", ", charlie@evil.example", "é", " "])
+            email += self.random.choice(
+                [*FORBIDDEN, ">, <charlie@evil.example", ", charlie@evil.example", "é", " "]
+            )
         return Address(self.text(128), email)
 
     def addresses(self, least: int = 0) -> tuple[Address, ...]:
@@ -98,7 +111,9 @@ def is_blocked(message: Message) -> bool:
     return any(problem.severity == "blocker" for problem in check_message(message))
 
 
-words_of_all_scripts = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=30))
+words_of_all_scripts = st.lists(
+    st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=30)
+)
 
 
 def test_ten_thousand_hostile_messages_say_what_was_meant_or_are_refused() -> None:

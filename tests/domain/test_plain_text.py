@@ -17,7 +17,10 @@ from replysequence.domain.plain_text import plain_text
         ("<b>bo</b>ld and <i>it</i>", "bold and it"),
         ("a&nbsp;b &amp;&lt;&#233;&#x1F680;&eacute;", "a b &<é🚀é"),
         ("&#99999999999999999999;&#0;&#xD800;", "\ufffd\ufffd\ufffd"),
-        ("<a href='https://a.example/?b=1&amp;c=2'>The offer</a>.", "The offer (https://a.example/?b=1&c=2)."),
+        (
+            "<a href='https://a.example/?b=1&amp;c=2'>The offer</a>.",
+            "The offer (https://a.example/?b=1&c=2).",
+        ),
         ("<a href='https://a.example/'>a.example</a>", "a.example"),
         ("<a href='https://a.example'>https://a.example</a>", "https://a.example"),
         ("<a href='mailto:bob@example.com'>bob@example.com</a>", "bob@example.com"),
@@ -39,7 +42,7 @@ from replysequence.domain.plain_text import plain_text
         ("<!-- <p>no</p> --><!doctype html><?xml ?>yes<!--[if mso]>no<![endif]-->", "yes"),
         ("1 < 2 > 1 <3", "1 < 2 > 1 <3"),
         ('<p title="a>b">yes</p>', "yes"),
-        ('<p title=it\'s data-x=1">yes</p>', "yes"),
+        ("<p title=it's data-x=1\">yes</p>", "yes"),
         ("text<p class='never ends", "text"),
         ("text<!-- never ends", "text"),
         ("text<script>never ends", "text"),
@@ -74,5 +77,3 @@ def test_html_becomes_text(markup: str, text: str) -> None:
 def test_hostile_markup_comes_to_an_end_without_growing(markup: str) -> None:
     # A quadratic step would take many minutes here, which the time limit of the whole run shows.
     assert len(plain_text(markup)) <= 4 * len(markup)
-
-

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from support.messages import ALICE, BOB, CHARLIE, a_message
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
 from replysequence.domain.readback import verify
+from support.messages import ALICE, BOB, CHARLIE, a_message
 
 FULL = a_message(
     sender=Address("Alice Müller", "alice@acme.example"),

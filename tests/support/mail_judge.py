@@ -1,7 +1,7 @@
 """What Python's own parser reads in a finished message, to be compared with what was meant.
 
-The judge is the compat32 parser with `decode_header` and `getaddresses`. The newer `policy.default` cannot judge
-display names and subjects on every interpreter in use: it puts spaces between adjacent encoded words
+The judge is the compat32 parser with `decode_header` and `getaddresses`. The newer `policy.default` cannot
+judge display names and subjects on every interpreter in use: it puts spaces between adjacent encoded words
 (python/cpython#128110) and takes encoded commas for separators (#121284, both checked 2026-11-22).
 """
 
@@ -56,12 +56,13 @@ def meant(message: Message, *, include_bcc: bool) -> Reading:
         "Bcc": message.bcc if include_bcc else (),
         "Reply-To": message.reply_to,
     }
-    people = {name: [_pair(address) for address in addresses] for name, addresses in present.items() if addresses}
+    people = {name: [_pair(person) for person in persons] for name, persons in present.items() if persons}
     names = [*people, "Subject", "Date", "Message-ID"]
     names += ["In-Reply-To"] if message.in_reply_to else []
     names += ["References"] if message.references else []
     names += ["X-ReplySequence-Send-Id"] if message.send_id else []
     texts = {"text/plain": message.text if message.has_text else None, "text/html": message.html}
+    files = sorted(message.attachments, key=lambda file: not message.shows_inline(file))
     return Reading(
         names=(*names, "MIME-Version"),
         people=people,
@@ -69,12 +70,12 @@ def meant(message: Message, *, include_bcc: bool) -> Reading:
         message_id=message.message_id,
         thread=(message.in_reply_to or "", *message.references),
         texts={kind: lines(text) for kind, text in texts.items() if text and not text.isspace()},
-        files=[_meant_file(file) for file in sorted(message.attachments, key=lambda x: not message.shows_inline(x))],
+        files=[_meant_file(file) for file in files],
     )
 
 
 def differences(raw: bytes, message: Message, *, include_bcc: bool) -> list[str]:
-    """Sentences about everything in which the judge reads something else than what was meant; empty when equal."""
+    """Sentences about everything that the judge reads otherwise than it was meant; empty when equal."""
     found, wanted = judged(raw), meant(message, include_bcc=include_bcc)
     if "text/plain" not in wanted.texts:
         found.texts.pop("text/plain", None)
@@ -87,7 +88,7 @@ def differences(raw: bytes, message: Message, *, include_bcc: bool) -> list[str]
 
 
 def faulty_lines(raw: bytes) -> list[bytes]:
-    """Lines that break a rule of RFC 5322 §2.1.1, RFC 2045 or RFC 2047 §2, or that a mail system may alter."""
+    """Lines that break RFC 5322 §2.1.1, RFC 2045 or RFC 2047 §2, or that a mail system may alter."""
     lines_of_raw = raw.split(b"\r\n")
     return [line for line in lines_of_raw if _is_faulty(line)]
 
@@ -136,8 +137,8 @@ def _bytes(part: Parsed) -> bytes:
 
 
 def _decoded(text: str) -> str:
-    parts = decode_header(text)
-    return "".join(part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in parts)
+    parts = [(part, charset or "ascii") for part, charset in decode_header(text)]
+    return "".join(part if isinstance(part, str) else part.decode(charset) for part, charset in parts)
 
 
 def _unfolded(value: str) -> str:

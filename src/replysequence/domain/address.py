@@ -49,8 +49,9 @@ class Address:
 def ascii_domain(domain: str) -> str:
     """A domain as A-labels, by the standard library (IDNA 2003, Unicode 3.2).
 
-    The four characters that IDNA 2008 reads differently (ß, ς and the zero-width joiners) raise ValueError, so
-    a message never goes to a neighbouring domain. A caller with an IDNA 2008 library passes its function instead.
+    The four characters that IDNA 2008 reads differently (ß, ς and the zero-width joiners) raise ValueError,
+    so a message never goes to a neighbouring domain. A caller with an IDNA 2008 library passes its function
+    instead.
     """
     if _DEVIATIONS.intersection(domain):
         raise ValueError("write this domain in its xn-- form")
@@ -83,7 +84,8 @@ def parse_address(
 def parse_addresses(
     typed: str | Iterable[str], *, field: str = "to", to_ascii_domain: Callable[[str], str] = ascii_domain
 ) -> tuple[Address, ...]:
-    """Read any number of addresses: one text each, or one text with commas, semicolons or line breaks between.
+    """Read any number of addresses: one text each, or one text with commas, semicolons or line breaks
+    between.
 
     A comma inside quotation marks belongs to the name. Raises InvalidInput for the first that is wrong.
     """

@@ -1,7 +1,7 @@
 """Text and files as the seven-bit lines that every mail system carries unchanged.
 
-Encoded words (RFC 2047), parameters (RFC 2231) and bodies (RFC 2045 §6), all checked 2026-11-22. Everything here
-is linear in the size of what goes in.
+Encoded words (RFC 2047), parameters (RFC 2231) and bodies (RFC 2045 §6), all checked 2026-11-22. Everything
+here is linear in the size of what goes in.
 """
 
 import binascii
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 LINE = 76
-# 64 leaves room for the longest name before words ("Reply-To: ") on a line of 76; RFC 2047 §2 allows words of 75.
+# RFC 2047 §2 allows words of 75; 64 leaves room for the name of a header before the first one.
 TOKEN = 64
 _WORD_BYTES = (TOKEN - len("=?utf-8?b??=")) // 4 * 3
 
@@ -54,7 +54,7 @@ def unstructured(text: str) -> list[str]:
 
 
 def phrase(name: str) -> list[str]:
-    """A display name as tokens: plain atoms, one quoted string, or encoded words. A quoted string is never cut."""
+    """A display name as tokens: plain atoms or one quoted string, neither ever cut, or encoded words."""
     if len(name) <= TOKEN and "=?" not in name:
         if _ATOMS.fullmatch(name):
             return [name]
@@ -65,7 +65,7 @@ def phrase(name: str) -> list[str]:
 
 
 def folded(name: str, tokens: list[str]) -> str:
-    """One header with its CRLF: as many tokens on a line as fit into 76 characters, never a token cut in two."""
+    """One header with its CRLF: as many tokens on a line as fit into 76 characters, none cut in two."""
     line = " ".join([f"{name}:", *tokens])
     if len(line) <= LINE:
         return f"{line}\r\n"
@@ -82,8 +82,9 @@ def folded(name: str, tokens: list[str]) -> str:
 def file_parameters(filename: str) -> tuple[str, str]:
     """The `name` parameter of Content-Type and the `filename` one of Content-Disposition, each with its fold.
 
-    A name that needs RFC 2231 has it in `filename` only; `name` then holds a plain likeness for old readers. One
-    header with both forms would leave it to the reader which of them counts (Python's takes the likeness).
+    A name that needs RFC 2231 has it in `filename` only; `name` then holds a plain likeness for old readers.
+    One header with both forms would leave it to the reader which of them counts (Python's takes the
+    likeness).
     """
     if len(filename) <= TOKEN and "=?" not in filename and _PLAIN_FILENAME.fullmatch(filename):
         return f';\r\n name="{filename}"', f';\r\n filename="{filename}"'
@@ -97,7 +98,7 @@ def file_parameters(filename: str) -> tuple[str, str]:
 
 
 def text_body(text: str) -> tuple[str, bytes]:
-    """A text as (Content-Transfer-Encoding, lines with CRLF); it ends with a line break whether or not `text` does.
+    """A text as (Content-Transfer-Encoding, lines with CRLF); the last line has its line break, too.
 
     7bit for short plain lines, quoted-printable while at most one byte in four is not ASCII, else base64.
     """
@@ -124,7 +125,7 @@ def base64_lines(data: bytes) -> bytes:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a body may go as it is: nothing that a mail system on the way would alter or take for its own."""
+    """Whether a body may go as it is: nothing in it that a mail system may alter or take for its own."""
     return (
         not data.translate(None, _PLAIN_BODY)
         and len(max(data.split(b"\n"), key=len)) <= LINE
@@ -138,7 +139,7 @@ def _is_plain(data: bytes) -> bool:
 
 
 def _quoted_printable(data: bytes) -> bytes:
-    """`data` (lines end with LF) as quoted-printable with CRLF, safe for mbox files ("From ") and SMTP (lone dot)."""
+    """`data` (lines end with LF) as quoted-printable with CRLF, safe for mbox files and SMTP's lone dot."""
     encoded = b"\r\n" + binascii.b2a_qp(data, istext=True).replace(b"\n", b"\r\n")
     if b"=20\r\n" in encoded or b"=09\r\n" in encoded:
         # b2a_qp lets the escape of a space at the end run over the limit of 76 (CPython 3.11 to 3.13).

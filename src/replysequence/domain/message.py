@@ -146,7 +146,7 @@ def media_type(declared: str | None) -> str:
 def check_message(
     message: Message, *, max_recipients: int = MAX_RECIPIENTS, max_bytes: int = MAX_BYTES
 ) -> list[Problem]:
-    """Everything that is wrong with `message`, each with its field; the work is linear in the size of `message`.
+    """Everything that is wrong with `message`, each with its field; the work is linear in its size.
 
     `max_recipients` counts to, cc and bcc together; `max_bytes` is for bodies and files before encoding.
     """

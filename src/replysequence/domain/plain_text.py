@@ -1,8 +1,8 @@
 """The plain form of an HTML message, for readers that show no HTML.
 
-One pass over the markup with work linear in its length, whatever it holds; no parser of the standard library is
-used because those have been quadratic on broken markup (CVE-2025-6069, checked 2026-11-22). Markup that never
-ends (an unclosed tag or comment) hides the rest, as it does in a browser.
+One pass over the markup with work linear in its length, whatever it holds; no parser of the standard library
+is used because those have been quadratic on broken markup (CVE-2025-6069, checked 2026-11-22). Markup that
+never ends (an unclosed tag or comment) hides the rest, as it does in a browser.
 """
 
 import html
@@ -17,12 +17,15 @@ _ATTRIBUTE = re.compile(r"""([^\s="'/>]++)\s*+(?:=\s*+("[^"]*+"|'[^']*+'|[^\s>]+
 _HUGE_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}+;?")
 
 _LINES = frozenset(
-    "address article aside center dd div dl dt fieldset figure footer form header li main nav section tr".split()
+    {"address", "article", "aside", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer", "form"}
+    | {"header", "li", "main", "nav", "section", "tr"}
 )
-_PARAGRAPHS = frozenset("blockquote h1 h2 h3 h4 h5 h6 ol p pre table ul".split())
+_PARAGRAPHS = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"})
 _CELLS = frozenset({"td", "th"})
 _LISTS = frozenset({"ul", "ol"})
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+_VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+)
 _RAW = {name: re.compile(rf"</{name}\b", re.IGNORECASE) for name in ("script", "style", "title", "textarea")}
 _INVISIBLE = frozenset({*_RAW, "object", "select", "template"})
 _ENDED_BY_THE_NEXT = frozenset({"p", "li", "td", "th", "tr"})
@@ -48,7 +51,7 @@ def plain_text(markup: str) -> str:
 
 
 def _read_markup(markup: str, start: int, writer: "_Writer") -> int:
-    """Read what begins with the `<` at `start`; return where the text goes on (the end, when it never does)."""
+    """Read what begins with the `<` at `start`; return where the text goes on, at the latest the end."""
     if tag := _TAG.match(markup, start):
         name = tag["name"].lower()
         if tag["close"]:
@@ -149,7 +152,7 @@ class _Writer:
         return "\n".join(lines).rstrip("\n")
 
     def _ends_hiding(self, name: str) -> bool:
-        """Whether a tag inside a hidden element ends it; some elements end where the next of their kind begins."""
+        """Whether a tag in a hidden element ends it: some elements end where the next of their kind begins."""
         if name == self._hidden_by:
             if name in _ENDED_BY_THE_NEXT:
                 self._hidden_by = ""
@@ -213,7 +216,7 @@ def _is_hidden(attributes: str) -> bool:
     lowered = attributes.lower()
     if "hid" not in lowered and "display" not in lowered:
         return False
-    found = {name: value for name, value in _ATTRIBUTE.findall(lowered)}
+    found = dict(_ATTRIBUTE.findall(lowered))
     style = "".join(found.get("style", "").split())
     return "hidden" in found or any(hiding in style for hiding in _HIDING_STYLES)
 

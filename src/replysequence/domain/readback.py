@@ -1,8 +1,9 @@
-"""A second opinion on a finished message: read the bytes, compare them with the intent, refuse any difference.
+"""A second opinion on a finished message: read the bytes, compare with the intent, refuse any difference.
 
-This reader shares nothing with the writer. It is small because it is strict: it knows the one dialect that the
-writer may use and takes everything else for a mistake. What it guards against: a header that was not meant, a
-recipient more or less, a subject, thread or file name that reads differently, a part that is missing or broken.
+This reader shares nothing with the writer. It is small because it is strict: it knows the one dialect that
+the writer may use and takes everything else for a mistake. What it guards against: a header that was not
+meant, a recipient more or less, a subject, thread or file name that reads differently, a part that is
+missing or broken.
 """
 
 import binascii
@@ -36,7 +37,7 @@ _DECODERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 class _Leaf(NamedTuple):
-    """A part that holds no parts: the kinds of multipart around it from outside in, its headers, its lines."""
+    """A part that holds no parts: the multiparts around it from outside in, its headers, its lines."""
 
     around: tuple[str, ...]
     headers: dict[str, str]
@@ -56,8 +57,8 @@ class _Shape(NamedTuple):
 def verify(raw: bytes, message: Message, *, include_bcc: bool) -> None:
     """Raise InvalidInput naming the field in which `raw` says something else than `message`.
 
-    Compared are the header block (names and their order, people, subject, date, thread), the tree of parts with
-    their headers, both forms of the text where they were given, and the names and sizes of the files.
+    Compared are the header block (names and their order, people, subject, date, thread), the tree of parts
+    with their headers, both forms of the text where they were given, and the names and sizes of the files.
     """
     try:
         different = next(_differences(raw, message, include_bcc=include_bcc), None)
@@ -193,7 +194,7 @@ def _different_contents(leaves: list[_Leaf], message: Message) -> Iterator[str]:
 
 
 def _entity(raw: bytes, start: int, *, end: int) -> tuple[list[tuple[str, str]], int]:
-    """The header block at `start`, and where the body after it begins. Raises ValueError for any unclean line."""
+    """The header block at `start`, and where its body begins. Raises ValueError for any unclean line."""
     stop = raw.index(b"\r\n\r\n", start, end)
     text = raw[start:stop].decode("ascii")
     lines = text.split("\r\n")
