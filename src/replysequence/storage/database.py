@@ -21,10 +21,13 @@ from replysequence.storage.postgresql import THREADS, TransactionThreads, postgr
 from replysequence.storage.sqlite import READERS, GroupCommit, sqlite_engine
 from replysequence.storage.wakeups import PostgresqlListener, Wakeups, notify
 
-__all__ = ["AnyRow", "Database", "engine_for", "notify", "now", "parse_url"]
+__all__ = ["Transaction", "AnyRow", "Database", "engine_for", "notify", "now", "parse_url"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+Transaction: TypeAlias = Connection
+"""What storage functions run on, under the name that the rooms above know it by."""
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 """A row of whatever columns, for functions that turn rows into objects of the domain."""
