@@ -109,7 +109,7 @@ class Authorization:
         match form.get("step"), form.get("decision"):
             case "account", _:
                 return self._choose(pending, form)
-            case "mfa", "approve":
+            case "mfa", "continue":
                 self._proved.add(pending.id)
                 return self._proceed(pending)
             case "consent", "accept" if pending.account:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route
 from replysequence.sandbox import headers
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.credentials import AccessToken
-from replysequence.sandbox.faults import Endpoint, Fault
+from replysequence.sandbox.faults import Endpoint, Fault, Phase
 from replysequence.sandbox.graph_message import GraphMail, GraphRefusal, read_json, read_mime
 from replysequence.sandbox.microsoft_directory import pairwise_subject
 from replysequence.sandbox.site import Site
@@ -263,12 +263,15 @@ def error(request: Request, refusal: GraphRefusal) -> Response:
 
 
 def failure(fault: Fault) -> Response:
-    """What Graph answers when the fault menu says so: its envelope, or a web page from a gateway."""
+    """What Graph answers when the fault menu says so: its envelope, or a web page from a gateway.
+
+    A Retry-After says that nothing was done, so a failure after acceptance has none.
+    """
     status = fault.menu.status or 503
     if fault.menu.answer == "html" or status not in _FAULTS:
         return HTMLResponse(f"<html><body><h1>{status} Service Unavailable</h1></body></html>", status)
     trace = {"request-id": str(uuid.uuid4())}
-    if status in {429, 503}:
+    if status in {429, 503} and fault.menu.phase is Phase.BEFORE:
         trace["Retry-After"] = str(fault.retry_after_seconds)
     return _envelope(status, *_FAULTS[status], trace)
 

@@ -1,0 +1,180 @@
+"""A small app that speaks Microsoft's protocols without any library, and the person in front of the pages."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.running import RunningSandbox
+from support.plain_http import Answer, call
+
+CALLBACK = "http://localhost:8000/api/auth/outlook/callback"
+SCOPES = "openid profile email Mail.Send offline_access"
+WORK, PERSONAL = "dana.reyes@contoso.example", "dana.reyes@outlook.example"
+LOCKED_DOWN, GUEST = "nina.novak@lockdown.example", "gus.guest@fabrikam.example"
+VERIFIER = "v" * 64
+
+
+def s256(verifier: str) -> str:
+    """The PKCE challenge of `verifier`."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def unverified_claims(id_token: str) -> dict[str, Any]:
+    """The claims of `id_token`, its signature unread."""
+    payload = id_token.split(".")[1]
+    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return read
+
+
+def simple_mail(*to: str, **message: object) -> dict[str, Any]:
+    """A sendMail body to `to`, its `message` changed as said."""
+    return {
+        "message": {
+            "subject": "Next steps",
+            "body": {"contentType": "Text", "content": "As agreed."},
+            "toRecipients": [{"emailAddress": {"address": address}} for address in to],
+        }
+        | message
+    }
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the browser shows: a page at Microsoft, or the way back to the app."""
+
+    answer: Answer
+    origin: str
+
+    @property
+    def location(self) -> str:
+        """Where the browser is sent. Fails on a page that stays at Microsoft."""
+        assert self.answer.status == 302, self.answer.text
+        return self.answer.headers["Location"]
+
+    @property
+    def callback(self) -> dict[str, str]:
+        """What the app's callback receives in its query."""
+        return dict(parse_qsl(urlsplit(self.location).query, keep_blank_values=True))
+
+    @property
+    def text(self) -> str:
+        """The page's HTML. Fails on a redirect: the page is all that anybody sees."""
+        assert self.answer.status == 200, self.answer.headers["Location"]
+        return self.answer.text
+
+    @property
+    def heading(self) -> str:
+        """The page's first heading."""
+        found = re.search(r"<h1>(.*?)</h1>", self.text)
+        assert found
+        return found.group(1)
+
+    def press(self, step: str, **fields: str) -> "Page":
+        """Send the page's form."""
+        pending = re.search(r'name="pending" value="([^"]+)"', self.text)
+        action = re.search(r'action="([^"]+)"', self.text)
+        assert pending
+        assert action
+        form = {"pending": pending.group(1), "step": step, **fields}
+        return Page(call("POST", self.origin + action.group(1), form=form), self.origin)
+
+    def pick(self, email: str) -> "Page":
+        """Press the button of an account."""
+        return self.press("account", account=email)
+
+    def accept(self) -> "Page":
+        """Press Accept."""
+        return self.press("consent", decision="accept")
+
+    def cancel(self) -> "Page":
+        """Press Cancel on the consent page."""
+        return self.press("consent", decision="cancel")
+
+
+@dataclass(frozen=True)
+class MicrosoftApp:
+    """The app registered at the sandbox: a confidential client with PKCE."""
+
+    box: RunningSandbox
+
+    def account(self, email: str) -> Account:
+        """One of the seeded people."""
+        return self.box.world.accounts.at(Vendor.MICROSOFT, email)
+
+    def url(self, path: str) -> str:
+        """`path` at the sandbox."""
+        return self.box.base_url + path
+
+    def authorize(self, *, segment: str = "common", **changes: str | None) -> Page:
+        """The first page of the usual authorization request; a change to None leaves a parameter out."""
+        parameters: dict[str, str | None] = {
+            "client_id": self.box.environment["MICROSOFT_CLIENT_ID"],
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "scope": SCOPES,
+            "state": "state-1",
+            "nonce": "nonce-1",
+            "code_challenge": s256(VERIFIER),
+            "code_challenge_method": "S256",
+        }
+        kept = {name: value for name, value in (parameters | changes).items() if value is not None}
+        url = self.url(f"/{segment}/oauth2/v2.0/authorize?{urlencode(kept)}")
+        return Page(call("GET", url), self.box.base_url)
+
+    def code(self, email: str = WORK, *, segment: str = "common", **changes: str | None) -> str:
+        """A fresh authorization code."""
+        page = self.authorize(segment=segment, **changes).pick(email)
+        return (page if page.answer.status == 302 else page.accept()).callback["code"]
+
+    def token(self, *, segment: str = "common", **fields: str | None) -> Answer:
+        """A token request with the app's credentials; a field of None is left out."""
+        usual: dict[str, str | None] = {
+            "client_id": self.box.environment["MICROSOFT_CLIENT_ID"],
+            "client_secret": self.box.environment["MICROSOFT_CLIENT_SECRET"],
+        }
+        form = {name: value for name, value in (usual | fields).items() if value is not None}
+        return call("POST", self.url(f"/{segment}/oauth2/v2.0/token"), form=form)
+
+    def exchange(self, code: str, *, segment: str = "common", **changes: str | None) -> Answer:
+        """Exchange a code."""
+        usual: dict[str, str | None] = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": CALLBACK,
+            "code_verifier": VERIFIER,
+        }
+        return self.token(segment=segment, **(usual | changes))
+
+    def refresh(self, refresh_token: str, *, segment: str = "common", **changes: str | None) -> Answer:
+        """Refresh."""
+        usual: dict[str, str | None] = {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return self.token(segment=segment, **(usual | changes))
+
+    def connect(self, email: str = WORK, *, segment: str = "common", **changes: str | None) -> Any:
+        """The token answer of a whole connect."""
+        return self.exchange(self.code(email, segment=segment, **changes), segment=segment).json
+
+    def send(self, access_token: str, body: object, **headers: str) -> Answer:
+        """POST `body` to sendMail as JSON."""
+        return call(
+            "POST", self.url("/v1.0/me/sendMail"), json_body=body, headers=bearer(access_token) | headers
+        )
+
+    def send_mime(self, access_token: str, raw: bytes) -> Answer:
+        """POST the base64 of `raw` to sendMail."""
+        return self.send_bytes(access_token, base64.b64encode(raw), content_type="text/plain")
+
+    def send_bytes(self, access_token: str, body: bytes, *, content_type: str) -> Answer:
+        """POST these very bytes to sendMail."""
+        headers = bearer(access_token) | {"Content-Type": content_type}
+        return call("POST", self.url("/v1.0/me/sendMail"), body=body, headers=headers)
+
+
+def bearer(access_token: str) -> dict[str, str]:
+    """The Authorization header."""
+    return {"Authorization": f"Bearer {access_token}"}
