@@ -4,15 +4,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 
 from sqlalchemy import Connection, bindparam, insert, select
 
 from replysequence.domain.event import Event, Kind
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import events
-
-NOTHING: Mapping[str, object] = MappingProxyType({})
 
 _INSERT = insert(events).inline()
 _OF_SEND = (
@@ -32,7 +29,7 @@ class NewEvent:
     send_id: str | None = None
     draft_id: str | None = None
     connection_id: str | None = None
-    data: Mapping[str, object] = NOTHING
+    data: Mapping[str, object] | None = None
 
 
 def append(
@@ -43,7 +40,7 @@ def append(
     send_id: str | None = None,
     draft_id: str | None = None,
     connection_id: str | None = None,
-    data: Mapping[str, object] = NOTHING,
+    data: Mapping[str, object] | None = None,
     at: datetime | None = None,
 ) -> None:
     """Append one event. ``at`` is the database's time unless the caller has it already."""
@@ -69,7 +66,7 @@ def append_many(connection: Connection, new_events: Iterable[NewEvent]) -> None:
             "send_id": event.send_id,
             "draft_id": event.draft_id,
             "connection_id": event.connection_id,
-            "data": json.dumps(dict(event.data), separators=(",", ":")),
+            "data": json.dumps(dict(event.data or {}), separators=(",", ":")),
         }
         for event in new_events
     ]
