@@ -89,8 +89,9 @@ def differences(raw: bytes, message: Message, *, include_bcc: bool) -> list[str]
 
 def faulty_lines(raw: bytes) -> list[bytes]:
     """Lines that break RFC 5322 §2.1.1, RFC 2045 or RFC 2047 §2, or that a mail system may alter."""
-    lines_of_raw = raw.split(b"\r\n")
-    return [line for line in lines_of_raw if _is_faulty(line)]
+    head, _, body = raw.partition(b"\r\n\r\n")
+    faulty = [line for line in head.split(b"\r\n") if _is_faulty(line) or _folds_too_late(line)]
+    return faulty + [line for line in body.split(b"\r\n") if _is_faulty(line) or len(line) > 76]
 
 
 def lines(text: str) -> str:
@@ -99,7 +100,6 @@ def lines(text: str) -> str:
 
 
 def _is_faulty(line: bytes) -> bool:
-    token = line.strip().split(b" ")
     return (
         len(line) > 998
         or b"\r" in line
@@ -107,9 +107,14 @@ def _is_faulty(line: bytes) -> bool:
         or not line.isascii()
         or line.startswith(b"From ")
         or line == b"."
-        or (len(line) > 76 and len(token) > 1 + line[:1].isalpha())
-        or any(len(word) > 75 for word in token if word.startswith(b"=?utf-8?"))
+        or any(len(word) > 75 for word in line.split() if word.startswith(b"=?utf-8?"))
     )
+
+
+def _folds_too_late(line: bytes) -> bool:
+    """Whether a header line is long although it has more than one token (a name with its colon is none)."""
+    tokens = line.split()
+    return len(line) > 76 and len(tokens) > (1 if line.startswith(b" ") else 2)
 
 
 def _people(value: str) -> list[tuple[str, str]]:

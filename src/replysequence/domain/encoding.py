@@ -152,11 +152,11 @@ def _base64(data: bytes) -> str:
 
 
 def _percent_encoded(filename: str) -> Iterator[str]:
-    """Pieces of at most 60 characters, cut between characters: some readers decode each piece for itself."""
+    """Pieces of at most 52 characters, cut between characters: some readers decode each piece for itself."""
     piece = ""
     for character in filename:
         encoded = quote(character, safe=_ATTRIBUTE_CHARACTERS)
-        if len(piece) + len(encoded) > TOKEN - 4:
+        if len(piece) + len(encoded) > 52:
             yield piece
             piece = ""
         piece += encoded

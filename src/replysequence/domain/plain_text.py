@@ -16,11 +16,10 @@ _TAG_START = re.compile(r"</?[a-zA-Z]")
 _ATTRIBUTE = re.compile(r"""([^\s="'/>]++)\s*+(?:=\s*+("[^"]*+"|'[^']*+'|[^\s>]++))?""")
 _HUGE_REFERENCE = re.compile(r"&#[xX]?[0-9a-fA-F]{9,}+;?")
 
-_LINES = frozenset(
-    {"address", "article", "aside", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer", "form"}
-    | {"header", "li", "main", "nav", "section", "tr"}
-)
-_PARAGRAPHS = frozenset({"blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"})
+_LINES = ["address", "article", "aside", "center", "dd", "div", "dl", "dt", "fieldset", "figure", "footer"]
+_LINES += ["form", "header", "li", "main", "nav", "section", "tr"]
+_PARAGRAPHS = ["blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "p", "pre", "table", "ul"]
+_BREAKS = {**dict.fromkeys(_LINES, 1), **dict.fromkeys(_PARAGRAPHS, 2)}
 _CELLS = frozenset({"td", "th"})
 _LISTS = frozenset({"ul", "ol"})
 _VOID = frozenset(
@@ -101,7 +100,7 @@ class _Writer:
         if self._hidden_by or not markup:
             return
         if "&" in markup:
-            markup = html.unescape(_HUGE_REFERENCE.sub("\ufffd", markup))
+            markup = _unescaped(markup)
         if self._preformatted:
             self._write(markup.expandtabs().replace("\r\n", "\n").replace(" ", _HARD_SPACE))
         elif not markup.isspace():
@@ -191,10 +190,10 @@ class _Writer:
             self._write(f" ({url}) " if words[-1].isspace() else f" ({url})")
 
     def _break_around(self, name: str) -> None:
-        if name in _PARAGRAPHS:
-            self._break(1 if name in _LISTS and self._list_depth else 2)
-        elif name in _LINES:
+        if name in _LISTS and self._list_depth:
             self._break(1)
+        elif name in _BREAKS:
+            self._break(_BREAKS[name])
         elif name in _CELLS and not self._breaks:
             self._pieces.append(" ")
 
@@ -227,8 +226,13 @@ def _attribute(attributes: str, name: str) -> str:
         if found[1].lower() == name:
             value = found[2] or ""
             value = value[1:-1] if value[:1] in ('"', "'") and len(value) > 1 else value
-            return html.unescape(_HUGE_REFERENCE.sub("\ufffd", value))
+            return _unescaped(value)
     return ""
+
+
+def _unescaped(text: str) -> str:
+    """`text` without character references. Huge numbers go first: int() refuses to read them."""
+    return html.unescape(_HUGE_REFERENCE.sub("\ufffd", text) if "&#" in text else text)
 
 
 def _bare(url: str) -> str:
