@@ -16,6 +16,7 @@ import pybase64
 
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
+from replysequence.domain.plain_text import plain_text
 
 PARAGRAPH = (
     "<p>Thank you for your time on Tuesday. As agreed, here is what “Müller & Söhne” get, and when.</p>\n"
@@ -58,7 +59,7 @@ def with_email_message(message: Message) -> bytes:
     email["In-Reply-To"] = message.in_reply_to
     email["References"] = " ".join(message.references)
     email["X-ReplySequence-Send-Id"] = message.send_id
-    email.set_content(message.text or "", cte="quoted-printable")
+    email.set_content(message.text or plain_text(message.html or ""), cte="quoted-printable")
     email.add_alternative(message.html or "", subtype="html", cte="quoted-printable")
     for file in message.attachments:
         maintype, _, subtype = file.content_type.partition("/")
