@@ -1,0 +1,204 @@
+"""The one place that knows everybody: settings in, running parts out."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from replysequence import logs
+from replysequence.domain.errors import DatabaseUnavailable, VaultKeyMissing
+from replysequence.providers.http import HttpClient
+from replysequence.providers.registry import Registry
+from replysequence.services import Services
+from replysequence.services.connecting import Connecting
+from replysequence.services.dispatching import Dispatching
+from replysequence.services.drafting import Drafting
+from replysequence.services.history import History
+from replysequence.services.outcomes import Outcomes
+from replysequence.services.sending import Sending
+from replysequence.services.settling import Settling
+from replysequence.services.signing_in import SigningIn
+from replysequence.services.tokens import Tokens
+from replysequence.settings import Settings
+from replysequence.storage import incarnations, keys, migrations, vault
+from replysequence.storage.database import Database, now
+from replysequence.storage.keys import Key
+from replysequence.storage.vault import Vault
+from replysequence.web.server import create
+from replysequence.worker import Worker
+
+_log = logs.logger("app")
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The parts of one running process."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    registry: Registry
+    services: Services
+    worker: Worker
+
+
+Ready = Callable[[App], Awaitable[None]]
+
+
+async def _nobody(_: App) -> None:
+    """For who has nothing to do once the parts run."""
+
+
+def prepare(settings: Settings) -> None:
+    """Make the data folder and bring the database to the present schema."""
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    migrations.upgrade(settings.database_url)
+
+
+def open_vault(settings: Settings, database: Database) -> Vault:
+    """The vault with the right keys, proved against what is stored.
+
+    A key file is made on the very first start only, with an empty vault. Raises :class:`VaultKeyMissing`
+    when stored secrets have no key, :class:`VaultKeyWrong` when a key is not the one they were sealed with;
+    nothing is changed.
+    """
+    opened = Vault(_keys(settings, database))
+    database.run(opened.check)
+    return opened
+
+
+def _keys(settings: Settings, database: Database) -> tuple[Key, ...]:
+    if settings.encryption_keys is not None:
+        return keys.parse_keys(settings.encryption_keys.reveal())
+    if settings.key_file.exists():
+        return keys.read_key_file(settings.key_file)
+    if not database.run(vault.is_empty):
+        raise VaultKeyMissing(
+            f"The database holds encrypted tokens, and there is no key for them: neither ENCRYPTION_KEYS nor "
+            f"{settings.key_file} is there. Put the key back; a new one could not open them."
+        )
+    made = keys.create_key_file(settings.key_file)
+    _log.warning(
+        "vault.key_file_made", file=str(settings.key_file), advice="keep a copy apart from the database"
+    )
+    return made
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[App]:
+    """All parts of a process, opened in order and closed in reverse. The worker is there but not yet
+    running.
+    """
+    database = Database.open(settings.database_url)
+    http = HttpClient()
+    incarnation = incarnations.begin(database.url)
+    try:
+        opened = open_vault(settings, database)
+        registry = Registry(settings.providers, http)
+        outcomes = Outcomes()
+        tokens = Tokens(database=database, registry=registry, http=http, vault=opened, owner=incarnation.id)
+        sending = Sending(database=database, registry=registry, outcomes=outcomes)
+        connecting = Connecting(
+            database=database, registry=registry, http=http, vault=opened, public_url=settings.public_url
+        )
+        services = Services(
+            signing_in=SigningIn(database=database),
+            connecting=connecting,
+            drafting=Drafting(database=database, registry=registry),
+            sending=sending,
+            settling=Settling(database=database, registry=registry, sending=sending),
+            history=History(database=database),
+            registry=registry,
+            public_url=settings.public_url,
+        )
+        dispatching = Dispatching(
+            database=database, registry=registry, tokens=tokens, outcomes=outcomes, incarnation=incarnation.id
+        )
+        worker = Worker(database=database, dispatching=dispatching, connecting=connecting)
+        yield App(settings, database, opened, registry, services, worker)
+    finally:
+        await http.close()
+        incarnation.end()
+        database.close()
+
+
+async def serve(
+    settings: Settings, *, sock: socket.socket, with_worker: bool, ready: Ready = _nobody
+) -> None:
+    """Serve the web app on ``sock`` until the process is told to stop; with a worker beside it unless told otherwise.
+
+    At a stop nothing new is claimed, requests and exchanges that run may finish, and then this returns.
+    """
+    async with running(settings) as app:
+        web = create(app.services, problems=lambda: problems(app))
+        server = _Server(
+            uvicorn.Config(
+                web,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=60,
+            )
+        )
+        working = asyncio.create_task(app.worker.run()) if with_worker else None
+        stopping = asyncio.create_task(_stop_on_signal(server.stop))
+        try:
+            await ready(app)
+            await server.serve(sockets=[sock])
+        finally:
+            stopping.cancel()
+            if working is not None:
+                app.worker.stop()
+                await working
+
+
+async def work(settings: Settings) -> None:
+    """Run a worker alone until the process is told to stop."""
+    async with running(settings) as app:
+        stopping = asyncio.create_task(_stop_on_signal(app.worker.stop))
+        try:
+            await app.worker.run()
+        finally:
+            stopping.cancel()
+
+
+async def problems(app: App) -> list[str]:
+    """Why the process is not ready to serve, in sentences; empty when it is."""
+    try:
+        await app.database.read(now)
+    except DatabaseUnavailable:
+        return ["The database cannot be reached."]
+    return []
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us: uvicorn would end the process before the worker has finished."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Take no more requests, and return from ``serve`` when those that run have ended."""
+        self.should_exit = True
+
+
+async def _stop_on_signal(stop: Callable[[], None]) -> None:
+    """Call ``stop`` at the first SIGINT or SIGTERM; the second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+    _log.info("process.stopping")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+    stop()

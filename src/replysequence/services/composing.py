@@ -1,0 +1,48 @@
+"""From a draft and a route to the message that leaves. Preview, preflight and acceptance all come here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from replysequence.domain.draft import Draft
+from replysequence.domain.message import Address, Attachment, Message, Problem, check_message, new_message_id
+from replysequence.domain.send import Route
+from replysequence.providers.registry import Registry
+from replysequence.services.sanitizing import sanitize
+
+
+def compose(
+    draft: Draft, *, route: Route, files: Sequence[Attachment], send_id: str, date: datetime
+) -> Message:
+    """The message that ``draft`` becomes on ``route``; ``date`` is when it leaves, as far as known."""
+    content = draft.content
+    reply_to: tuple[Address, ...] = content.reply_to
+    if not reply_to and route.reply_to is not None:
+        reply_to = (route.reply_to,)
+    return Message(
+        sender=route.sender,
+        to=content.to,
+        cc=content.cc,
+        bcc=content.bcc,
+        reply_to=reply_to,
+        subject=content.subject,
+        html=sanitize(content.html) if content.html else None,
+        text=content.text,
+        attachments=tuple(files),
+        message_id=new_message_id(send_id, route.sender.domain),
+        date=date,
+        in_reply_to=content.in_reply_to,
+        references=content.references,
+        send_id=send_id,
+    )
+
+
+def problems_of(message: Message, *, draft: Draft, route: Route, registry: Registry) -> list[Problem]:
+    """Everything that keeps ``message`` from leaving on ``route``, and everything worth a warning."""
+    problems = check_message(message)
+    if not message.subject.strip():
+        problems.append(Problem("subject", "There is no subject.", "warning"))
+    if not (message.html or "").strip() and not (message.text or "").strip():
+        problems.append(Problem("text", "The message is empty.", "warning"))
+    if route.connection_id is None:
+        return problems + registry.relay_named(route.via).check(message)
+    return problems + registry.mailbox(route.via).check(message, thread_id=draft.content.thread_id)

@@ -1,0 +1,452 @@
+"""Connecting accounts by OAuth, reconnecting and disconnecting them, and which one is the default."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from replysequence import logs
+from replysequence.domain.connection import Connection
+from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests, VaultError
+from replysequence.domain.secret import Secret
+from replysequence.providers import oauth
+from replysequence.providers.base import CallbackRefusal, Category, Connectable, Tokens
+from replysequence.providers.http import HttpClient
+from replysequence.providers.registry import Registry
+from replysequence.services.sending import GIVE_UP_AFTER, SENDS_CHANNEL
+from replysequence.services.signing_in import hash_of
+from replysequence.services.tokens import new_tokens
+from replysequence.storage import connection_tokens, connections, oauth_attempts, sends, throttles
+from replysequence.storage.connection_tokens import SealedTokens
+from replysequence.storage.connections import Account
+from replysequence.storage.database import Database, Transaction, notify, now
+from replysequence.storage.oauth_attempts import OAuthAttempt
+from replysequence.storage.vault import Vault
+
+_log = logs.logger("services.connecting")
+
+_PATIENCE = 5.0
+_POLL = 0.1
+"""Seconds that a disconnect waits for sends on the wire, and between two looks."""
+_STARTS = (20, 180.0)
+"""Started attempts of a person: bucket size, and seconds until one more is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCard:
+    """A provider on the settings page, with this person's connections there."""
+
+    name: str
+    title: str
+    category: Category
+    configured: bool
+    missing: tuple[str, ...]
+    redirect_uri: str | None
+    """To be registered at the provider; none where nobody connects an account."""
+    connections: tuple[Connection, ...]
+
+    @property
+    def can_connect(self) -> bool:
+        """Whether a person can connect an account here now."""
+        return self.configured and self.redirect_uri is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A finished flow. ``wanted_email`` is set when another account was chosen than the one to be
+    reconnected.
+    """
+
+    connection: Connection
+    reconnected: bool
+    released: int
+    wanted_email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection that is gone. ``removal_url`` is where the person removes our consent if we could not."""
+
+    connection_id: str
+    email: str
+    finished: bool
+    """False while a send is still on the wire; a worker finishes then."""
+    revoked: bool
+    removal_url: str | None
+    waiting: int
+    """Sends that now wait for a decision."""
+
+
+class Connecting:
+    """The verbs of Settings → Integrations."""
+
+    def __init__(
+        self, *, database: Database, registry: Registry, http: HttpClient, vault: Vault, public_url: str
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._http = http
+        self._vault = vault
+        self._public_url = public_url
+
+    async def integrations(self, user_id: str) -> list[tuple[Category, list[ProviderCard]]]:
+        """Every category in display order, also an empty one, with its providers and this person's
+        connections.
+        """
+        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        return [
+            (
+                category,
+                [
+                    ProviderCard(
+                        name=provider.name,
+                        title=provider.title,
+                        category=category,
+                        configured=not provider.missing,
+                        missing=provider.missing,
+                        redirect_uri=self.redirect_uri(provider.name)
+                        if isinstance(provider, Connectable)
+                        else None,
+                        connections=tuple(each for each in mine if each.provider == provider.name),
+                    )
+                    for provider in providers
+                ],
+            )
+            for category, providers in self._registry.by_category()
+        ]
+
+    def redirect_uri(self, provider: str) -> str:
+        """The redirect URI to register at ``provider``."""
+        return f"{self._public_url}/api/auth/{provider}/callback"
+
+    async def start(
+        self, user_id: str, *, provider: str, session_hash: str, connection_id: str | None = None
+    ) -> str:
+        """Begin a flow, bound to this person and browser session; returns the URL to send the browser to.
+
+        With ``connection_id`` that account is to be connected again. Raises :class:`NotFound`,
+        ``Misconfigured`` (nothing set up) and :class:`TooManyRequests`.
+        """
+        connectable = self._registry.connectable(provider)
+        spec = connectable.oauth
+        state, nonce = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
+        verifier, challenge = oauth.new_pkce()
+        again = await self._database.transaction(
+            _begin,
+            vault=self._vault,
+            state=state,
+            user_id=user_id,
+            session_hash=session_hash,
+            provider=provider,
+            connection_id=connection_id,
+            verifier=verifier,
+            nonce=nonce,
+            redirect_uri=self.redirect_uri(provider),
+        )
+        return oauth.authorization_url(
+            spec,
+            redirect_uri=self.redirect_uri(provider),
+            state=state,
+            nonce=nonce.reveal(),
+            challenge=challenge,
+            login_hint=again.email if again else None,
+            reconnect=again is not None,
+        )
+
+    async def finish(
+        self, user_id: str, *, session_hash: str, provider: str, parameters: Sequence[tuple[str, str]]
+    ) -> Connected:
+        """Finish a flow with the query of the redirect URI. Raises :class:`ConnectFailed` with what to do
+        next.
+        """
+        connectable = self._registry.connectable(provider)
+        callback = oauth.read_callback(connectable.oauth, parameters)
+        attempt = await self._consume(
+            user_id, session_hash=session_hash, provider=provider, state=callback.state
+        )
+        if isinstance(callback.answer, CallbackRefusal):
+            raise self._turned_back(connectable, callback.answer)
+        tokens = await self._exchange(connectable, attempt, code=callback.answer)
+        identity = connectable.identity(tokens.claims or {})
+        if not connectable.oauth.required_scopes <= tokens.scopes:
+            raise ConnectFailed(
+                connectable.scope_missing(), code="scope_missing", details={"email": identity.email}
+            )
+        connected = await self._database.transaction(
+            _keep,
+            vault=self._vault,
+            user_id=user_id,
+            account=Account(
+                provider=provider,
+                issuer=identity.issuer,
+                subject=identity.subject,
+                email=identity.email,
+                display_name=identity.display_name,
+            ),
+            tokens=tokens,
+            wanted_id=attempt.connection_id,
+        )
+        _log.info("connection.connected", connection_id=connected.connection.id, provider=provider)
+        return connected
+
+    async def disconnect(
+        self, user_id: str, *, provider: str, connection_id: str | None = None
+    ) -> list[Disconnected]:
+        """Take down one connection, or all of a provider: stop claims, revoke where that can be done, wipe.
+
+        Raises :class:`NotFound` when there is none.
+        """
+        connectable = self._registry.connectable(provider)
+        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        chosen = [
+            each
+            for each in mine
+            if each.provider == provider and (connection_id is None or each.id == connection_id)
+        ]
+        if connection_id is not None and not chosen:
+            raise NotFound("connection")
+        return [await self._disconnect(connectable, each) for each in chosen]
+
+    async def set_default(self, user_id: str, *, connection_id: str) -> None:
+        """Send from this account unless a draft says otherwise. Raises :class:`NotFound`."""
+        await self._database.transaction(
+            connections.set_default, user_id=user_id, connection_id=connection_id
+        )
+
+    async def unfinished(self, user_id: str, *, connection_id: str) -> int:
+        """How many sends of this account have not ended: what a disconnect would leave waiting. Raises
+        :class:`NotFound`.
+        """
+        return await self._database.read(_unfinished, user_id=user_id, connection_id=connection_id)
+
+    async def _consume(self, user_id: str, *, session_hash: str, provider: str, state: str) -> OAuthAttempt:
+        """Take the attempt out of the store: it is good once, in the browser and for the person that began it."""
+        attempt, elsewhere = await self._database.transaction(
+            _consume,
+            vault=self._vault,
+            user_id=user_id,
+            session_hash=session_hash,
+            provider=provider,
+            state_hash=hash_of(state),
+        )
+        if elsewhere:
+            raise ConnectFailed(
+                "This sign-in was begun in another browser or by somebody else, so nothing was connected. "
+                "Start it again in this browser.",
+                code="other_browser",
+            )
+        if attempt is None or attempt.expired:
+            raise ConnectFailed(
+                "This sign-in was already used, or is older than ten minutes. Please connect again.",
+                code="state_unknown",
+            )
+        return attempt
+
+    def _turned_back(self, connectable: Connectable, refusal: CallbackRefusal) -> ConnectFailed:
+        problem = connectable.oauth.turned_back(refusal)
+        details = dict(problem.details)
+        if problem.admin_consent:
+            url = connectable.admin_consent_url(
+                redirect_uri=self.redirect_uri(connectable.name), state=secrets.token_urlsafe(16)
+            )
+            if url:
+                details["admin_consent_url"] = url
+        return ConnectFailed(problem.message, code=problem.code, details=details)
+
+    async def _exchange(self, connectable: Connectable, attempt: OAuthAttempt, *, code: Secret) -> Tokens:
+        at = await self._database.read(now)
+        try:
+            return await oauth.exchange_code(
+                connectable.oauth,
+                self._http,
+                code=code,
+                verifier=attempt.code_verifier,
+                redirect_uri=attempt.redirect_uri,
+                nonce=attempt.nonce.reveal(),
+                now=at,
+            )
+        except ProviderError as error:
+            _log.warning("connection.exchange_failed", provider=connectable.name, code=error.code)
+            raise ConnectFailed(
+                error.message, code="exchange_failed", details={"reason": error.code}
+            ) from None
+
+    async def finish_disconnects(self) -> int:
+        """Finish what is still being taken down, also by a process that died; returns how many. For
+        workers.
+        """
+        left = await self._database.read(connection_tokens.disconnecting)
+        done = 0
+        for user_id, connection_id in left:
+            if await self._database.read(sends.in_flight, connection_id=connection_id) == 0:
+                mailbox = await self._database.read(
+                    connections.get, user_id=user_id, connection_id=connection_id
+                )
+                await self._take_down(self._registry.connectable(mailbox.provider), mailbox)
+                done += 1
+        return done
+
+    async def _disconnect(self, connectable: Connectable, mailbox: Connection) -> Disconnected:
+        waiting = await self._database.transaction(_begin_disconnect, mailbox=mailbox)
+        # What is on the wire may end; if that takes long, a worker finishes the rest.
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while in_flight := await self._database.read(sends.in_flight, connection_id=mailbox.id):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_POLL)
+        revoked = False if in_flight else await self._take_down(connectable, mailbox)
+        return Disconnected(
+            connection_id=mailbox.id,
+            email=mailbox.email,
+            finished=not in_flight,
+            revoked=revoked,
+            removal_url=None if revoked else connectable.removal_url(mailbox.issuer),
+            waiting=waiting,
+        )
+
+    async def _take_down(self, connectable: Connectable, mailbox: Connection) -> bool:
+        """Revoke where that can be done, then wipe. Whether the provider has certainly forgotten us."""
+        sealed, shared = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
+        # A revocation takes the whole grant of that account: not while somebody else here still uses it.
+        revoked = sealed is not None and not shared and await self._revoke(connectable, sealed)
+        await self._database.transaction(
+            connections.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
+        )
+        _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
+        return revoked
+
+    async def _revoke(self, connectable: Connectable, sealed: SealedTokens) -> bool:
+        """Revoke with the refresh token, which works longer; with the access token where there is no
+        other.
+        """
+        try:
+            token = sealed.refresh_token(self._vault) or sealed.access_token(self._vault)
+            return token is not None and await oauth.revoke(connectable.oauth, self._http, token=token)
+        except (VaultError, ProviderError) as error:
+            _log.warning("connection.not_revoked", connection_id=sealed.connection_id, error=error)
+            return False
+
+
+def _begin(
+    transaction: Transaction,
+    *,
+    vault: Vault,
+    state: str,
+    user_id: str,
+    session_hash: str,
+    provider: str,
+    connection_id: str | None,
+    verifier: Secret,
+    nonce: Secret,
+    redirect_uri: str,
+) -> Connection | None:
+    size, refill = _STARTS
+    wait = throttles.take(transaction, key=f"connect:{user_id}", capacity=size, refill_seconds=refill)
+    if wait > 0:
+        raise TooManyRequests(
+            "You have started to connect very often. Please wait a moment.", retry_after=wait
+        )
+    again = None
+    if connection_id is not None:
+        again = connections.get(transaction, user_id=user_id, connection_id=connection_id)
+        if again.provider != provider:
+            raise NotFound("connection")
+    oauth_attempts.begin(
+        transaction,
+        vault=vault,
+        state_hash=hash_of(state),
+        user_id=user_id,
+        session_hash=session_hash,
+        provider=provider,
+        connection_id=connection_id,
+        code_verifier=verifier,
+        nonce=nonce,
+        redirect_uri=redirect_uri,
+    )
+    return again
+
+
+def _consume(
+    transaction: Transaction,
+    *,
+    vault: Vault,
+    user_id: str,
+    session_hash: str,
+    provider: str,
+    state_hash: str,
+) -> tuple[OAuthAttempt | None, bool]:
+    attempt = oauth_attempts.consume(
+        transaction,
+        vault=vault,
+        user_id=user_id,
+        session_hash=session_hash,
+        provider=provider,
+        state_hash=state_hash,
+    )
+    elsewhere = attempt is None and oauth_attempts.belongs_elsewhere(transaction, state_hash=state_hash)
+    return attempt, elsewhere
+
+
+def _keep(
+    transaction: Transaction,
+    *,
+    vault: Vault,
+    user_id: str,
+    account: Account,
+    tokens: Tokens,
+    wanted_id: str | None,
+) -> Connected:
+    """Store a connection, or renew the one of the same account in place, and release what waited for it."""
+    at = now(transaction)
+    if tokens.refresh_token is None and not _has_refresh_token(transaction, user_id=user_id, account=account):
+        raise ConnectFailed(
+            "The provider gave no permission to stay connected. Connect again and accept everything it asks for.",
+            code="no_refresh_token",
+        )
+    kept, known = connections.connect(
+        transaction, vault=vault, user_id=user_id, account=account, tokens=new_tokens(tokens, at=at)
+    )
+    released = sends.release(transaction, connection_id=kept.id, give_up_at=at + GIVE_UP_AFTER, at=at)
+    notify(transaction, SENDS_CHANNEL)
+    wanted = None
+    if wanted_id is not None and wanted_id != kept.id:
+        wanted = connections.get(transaction, user_id=user_id, connection_id=wanted_id).email
+    return Connected(connection=kept, reconnected=known, released=released, wanted_email=wanted)
+
+
+def _has_refresh_token(transaction: Transaction, *, user_id: str, account: Account) -> bool:
+    known = next(
+        (
+            each
+            for each in connections.list_for_user(transaction, user_id=user_id)
+            if (each.provider, each.issuer, each.subject)
+            == (account.provider, account.issuer, account.subject)
+        ),
+        None,
+    )
+    sealed = known and connection_tokens.sealed_tokens(transaction, connection_id=known.id)
+    return bool(sealed and sealed.refresh_token_encrypted)
+
+
+def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> int:
+    connections.get(transaction, user_id=user_id, connection_id=connection_id)
+    return sends.unfinished(transaction, connection_id=connection_id)
+
+
+def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
+    """Stop claims; returns how many sends now wait for a decision."""
+    connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    return sends.hold(
+        transaction,
+        connection_id=mailbox.id,
+        reason="disconnected",
+        explanation=f"{mailbox.email} was disconnected. Cancel this send, or connect the account again.",
+        at=now(transaction),
+    )
+
+
+def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> tuple[SealedTokens | None, bool]:
+    return (
+        connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id),
+        connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id),
+    )

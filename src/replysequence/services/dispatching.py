@@ -1,0 +1,367 @@
+"""What a worker does with a claimed send. The heart of the promise: never lost, never twice, never a guess.
+
+Decrypting, refreshing and building happen while the send is ``claimed``; a crash there is repeated freely.
+``sending`` is committed before the first byte; only the bare exchange happens inside it. The type of the
+error that comes back decides what follows, and nothing else is looked at.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from replysequence import logs
+from replysequence.domain.errors import (
+    AccessTokenRejected,
+    DatabaseUnavailable,
+    InvalidInput,
+    Misconfigured,
+    NeverSent,
+    OutcomeUnknown,
+    ProviderError,
+    ReconnectNeeded,
+    Rejected,
+    ReplySequenceError,
+    TryLater,
+    VaultError,
+)
+from replysequence.domain.message import Message
+from replysequence.domain.send import Outcome, State
+from replysequence.providers.base import Mailbox, Prepared, Receipt, Relay
+from replysequence.providers.registry import Registry
+from replysequence.services.outcomes import Outcomes
+from replysequence.services.tokens import Tokens, Usable
+from replysequence.storage import attachments, claims, frozen, incarnations
+from replysequence.storage.claims import AttemptLost, Claimed, Ending
+from replysequence.storage.database import Database, Transaction, now
+
+_log = logs.logger("services.dispatching")
+
+BACKOFF = (
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=10),
+    timedelta(minutes=30),
+)
+"""How long to wait after the first, second, … attempt when the provider names no time."""
+LONGEST_WAIT = timedelta(hours=24)
+"""A provider's own time further off than this is not believed."""
+OPERATOR_WAIT = timedelta(minutes=5)
+"""How often a provider that is set up wrong is tried again."""
+
+_SHORTEST_RETRY = 0.2
+_LONGEST_RETRY = 5.0
+
+Exchange = Callable[[], Awaitable[Receipt]]
+
+
+class Dispatching:
+    """The verbs of a worker: claim, carry out, reap. One object for each incarnation."""
+
+    def __init__(
+        self, *, database: Database, registry: Registry, tokens: Tokens, outcomes: Outcomes, incarnation: str
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._tokens = tokens
+        self._outcomes = outcomes
+        self._incarnation = incarnation
+
+    async def claim(self, *, limit: int) -> list[Claimed]:
+        """Take up to ``limit`` sends that are due."""
+        return await self._database.transaction(
+            _claim, incarnation=self._incarnation, concurrency=self._registry.concurrency(), limit=limit
+        )
+
+    async def next_due(self) -> float | None:
+        """Seconds until something may be due; none when nothing is planned."""
+        return await self._database.read(_seconds_to_next)
+
+    async def reap(self) -> dict[State, int]:
+        """Take over what dead processes held; returns how many sends went to which state."""
+        counts = await self._database.transaction(
+            _reap, me=self._incarnation, repeatable=self._registry.repeatable()
+        )
+        if counts:
+            _log.warning("sends.reaped", **{str(state): count for state, count in counts.items()})
+        return counts
+
+    async def carry_out(self, claimed: Claimed) -> None:
+        """Run one attempt from claim to ending. Whatever happens, the ending is written, or another one
+        stands.
+        """
+        try:
+            ending = await self._attempt(claimed)
+        except AttemptLost:
+            _log.info("attempt.lost", send_id=claimed.id, attempt=claimed.attempt)
+            return
+        await self._write(claimed, ending)
+
+    async def _attempt(self, claimed: Claimed) -> Ending:
+        at = await self._clock()
+        if at >= claimed.give_up_at:
+            return _EXPIRED
+        try:
+            exchange = await self._prepare(claimed)
+            await self._database.transaction(
+                _begin, send_id=claimed.id, attempt=claimed.attempt, incarnation=self._incarnation
+            )
+        except ReplySequenceError as error:
+            return ending_of(error, claimed=claimed, at=at, phase="claimed")
+        except Exception as error:  # noqa: BLE001 - a bug must not lose the send; not a byte has left
+            _log.error("attempt.crashed", send_id=claimed.id, phase="claimed", error=error)
+            return _again(claimed, at=at, reason="internal_error", phase="claimed")
+        return await self._exchange(claimed, exchange)
+
+    async def _exchange(self, claimed: Claimed, exchange: Exchange) -> Ending:
+        try:
+            receipt = await exchange()
+        except OutcomeUnknown as error:
+            return self._unknown(claimed, error=error, at=await self._clock())
+        except ReplySequenceError as error:
+            return ending_of(error, claimed=claimed, at=await self._clock(), phase="answered")
+        except Exception as error:  # noqa: BLE001 - a bug in the exchange proves nothing about the message
+            _log.error("attempt.crashed", send_id=claimed.id, phase="sending", error=error)
+            return self._unknown(claimed, error=_CRASHED, at=await self._clock())
+        return Ending(
+            state=State.SENT,
+            outcome=Outcome.SENT,
+            phase="answered",
+            status=receipt.status,
+            provider_request_id=receipt.request_id,
+            provider_message_id=receipt.provider_message_id,
+            thread_id=receipt.thread_id,
+        )
+
+    async def _clock(self) -> datetime:
+        """The database's time; this machine's while the database is away, because a verdict must not be
+        lost to that.
+        """
+        try:
+            return await self._database.read(now)
+        except DatabaseUnavailable:
+            return datetime.now(UTC)
+
+    async def _prepare(self, claimed: Claimed) -> Exchange:
+        """All that may fail without consequence: decrypt, refresh, build. What is left is the exchange."""
+        message = await self._thaw(claimed)
+        if claimed.connection_id is None:
+            relay = self._registry.relay_named(claimed.via)
+            return _relayed(relay, relay.prepare(message), key=claimed.id)
+        mailbox = self._registry.mailbox(claimed.via)
+        prepared = mailbox.prepare(message, thread_id=claimed.thread_id)
+        without_thread = None if claimed.thread_id is None else mailbox.prepare(message, thread_id=None)
+        usable = await self._tokens.usable(claimed.connection_id)
+        return self._mailed(mailbox, prepared, usable=usable, without_thread=without_thread)
+
+    async def _thaw(self, claimed: Claimed) -> Message:
+        needed = frozen.attachment_ids(claimed.message)
+        files = (
+            await self._database.read(attachments.load, user_id=claimed.user_id, attachment_ids=needed)
+            if needed
+            else {}
+        )
+        return frozen.thaw(claimed.message, claimed.envelope, send_id=claimed.id, files=files)
+
+    def _mailed(
+        self, mailbox: Mailbox, prepared: Prepared, *, usable: Usable, without_thread: Prepared | None
+    ) -> Exchange:
+        """One exchange; a second one only where the first was provably refused for its token or its
+        thread.
+        """
+
+        async def exchange() -> Receipt:
+            try:
+                return await self._with_token(mailbox, prepared, usable=usable)
+            except NeverSent as error:
+                if error.code != "thread_not_found" or without_thread is None:
+                    raise
+            return await self._with_token(mailbox, without_thread, usable=usable)
+
+        return exchange
+
+    async def _with_token(self, mailbox: Mailbox, prepared: Prepared, *, usable: Usable) -> Receipt:
+        try:
+            return await mailbox.send(prepared, access_token=usable.access_token)
+        except AccessTokenRejected:
+            fresh = await self._tokens.renewed(usable)
+        except ReconnectNeeded as error:
+            await self._tokens.give_up(usable, error=error)
+            raise
+        try:
+            return await mailbox.send(prepared, access_token=fresh.access_token)
+        except (AccessTokenRejected, ReconnectNeeded) as error:
+            needed = ReconnectNeeded(
+                f"{mailbox.title} refuses this account. Connect it again.",
+                code=error.code,
+                status=error.status,
+                request_id=error.request_id,
+            )
+            await self._tokens.give_up(fresh, error=needed)
+            raise needed from error
+
+    def _unknown(self, claimed: Claimed, *, error: OutcomeUnknown, at: datetime) -> Ending:
+        """An outcome that nobody knows: for a relay that drops the second copy of a key, simply the same
+        again.
+        """
+        window = self._registry.repeatable().get(claimed.via)
+        if window is not None and at < (claimed.first_attempt_at or at) + window:
+            return replace(
+                _again(claimed, at=at, reason=error.code, phase="sending", error=error),
+                outcome=Outcome.UNKNOWN,
+            )
+        return Ending(
+            state=State.UNKNOWN,
+            outcome=Outcome.UNKNOWN,
+            reason=error.code,
+            explanation=error.message,
+            phase="sending",
+            status=error.status,
+            provider_request_id=error.request_id,
+        )
+
+    async def _write(self, claimed: Claimed, ending: Ending) -> None:
+        """Write the ending. While the database is away the verdict is kept here, and printed once for
+        people.
+        """
+        pause = _SHORTEST_RETRY
+        while True:
+            try:
+                await self._database.transaction(_end, claimed, ending)
+                break
+            except AttemptLost:
+                _log.info("attempt.lost", send_id=claimed.id, attempt=claimed.attempt, verdict=ending.state)
+                break
+            except DatabaseUnavailable:
+                if pause == _SHORTEST_RETRY:
+                    _log.error(
+                        "verdict.kept", send_id=claimed.id, attempt=claimed.attempt, verdict=ending.state
+                    )
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_RETRY)
+        _log.info(
+            "attempt.ended",
+            send_id=claimed.id,
+            attempt=claimed.attempt,
+            via=claimed.via,
+            state=ending.state,
+            reason=ending.reason,
+            status=ending.status,
+        )
+        self._outcomes.announce(claimed.id)
+
+
+def ending_of(error: ReplySequenceError, *, claimed: Claimed, at: datetime, phase: str) -> Ending:
+    """What a refusal means for the send. Only called when the message is provably not out."""
+    refused = Outcome.REFUSED if phase == "answered" else Outcome.NEVER_SENT
+    match error:
+        case Rejected() | InvalidInput():
+            return _ended(State.FAILED, error, outcome=refused, phase=phase)
+        case ReconnectNeeded() | VaultError():
+            return _ended(State.WAITING, error, outcome=refused, phase=phase)
+        case TryLater():
+            until = min(_until(error, attempt=claimed.attempt, at=at), at + LONGEST_WAIT)
+            pause = (until, error.code, error.message) if error.pauses_mailbox else None
+            ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
+            return replace(ending, next_at=until, pause=pause)
+        case Misconfigured():
+            _log.error("provider.misconfigured", via=claimed.via, code=error.code, send_id=claimed.id)
+            ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
+            return replace(ending, next_at=at + OPERATOR_WAIT)
+        case _:
+            return _again(claimed, at=at, reason=error.code, phase=phase, error=error)
+
+
+def _ended(state: State, error: ReplySequenceError, *, outcome: Outcome, phase: str) -> Ending:
+    answered = error if isinstance(error, ProviderError) else None
+    return Ending(
+        state=state,
+        outcome=outcome,
+        reason=error.code,
+        explanation=error.message,
+        phase=phase,
+        status=answered.status if answered else None,
+        provider_request_id=answered.request_id if answered else None,
+    )
+
+
+def _again(
+    claimed: Claimed, *, at: datetime, reason: str, phase: str, error: ReplySequenceError | None = None
+) -> Ending:
+    answered = error if isinstance(error, ProviderError) else None
+    return Ending(
+        state=State.QUEUED,
+        outcome=Outcome.NEVER_SENT,
+        reason=reason,
+        explanation=error.message if error else None,
+        phase=phase,
+        status=answered.status if answered else None,
+        provider_request_id=answered.request_id if answered else None,
+        next_at=at + _backoff(claimed.attempt),
+    )
+
+
+def _until(error: TryLater, *, attempt: int, at: datetime) -> datetime:
+    if error.not_before is not None:
+        return max(error.not_before, at)
+    if error.delay is not None:
+        return at + timedelta(seconds=error.delay)
+    return at + _backoff(attempt)
+
+
+def _backoff(attempt: int) -> timedelta:
+    return BACKOFF[min(attempt, len(BACKOFF)) - 1]
+
+
+def _relayed(relay: Relay, prepared: Prepared, *, key: str) -> Exchange:
+    async def exchange() -> Receipt:
+        return await relay.send(prepared, key=key)
+
+    return exchange
+
+
+_EXPIRED = Ending(
+    state=State.FAILED,
+    outcome=Outcome.NEVER_SENT,
+    reason="expired",
+    explanation="It could not leave within 24 hours of its time. Send the draft again if it should still go.",
+)
+_CRASHED = OutcomeUnknown(
+    "Something broke on our side in the middle of handing the message over, so nobody knows whether it left.",
+    code="internal_error",
+)
+
+
+def _claim(
+    transaction: Transaction, *, incarnation: str, concurrency: Mapping[str, int], limit: int
+) -> list[Claimed]:
+    return claims.claim(
+        transaction, incarnation=incarnation, concurrency=concurrency, limit=limit, at=now(transaction)
+    )
+
+
+def _begin(transaction: Transaction, *, send_id: str, attempt: int, incarnation: str) -> None:
+    claims.begin_sending(
+        transaction, send_id=send_id, attempt=attempt, incarnation=incarnation, at=now(transaction)
+    )
+
+
+def _end(transaction: Transaction, claimed: Claimed, ending: Ending) -> None:
+    claims.end(transaction, claimed, ending, at=now(transaction))
+
+
+def _reap(transaction: Transaction, *, me: str, repeatable: Mapping[str, timedelta]) -> dict[State, int]:
+    counts: Counter[State] = Counter()
+    for owner in claims.owners(transaction):
+        if owner != me and incarnations.is_dead(transaction, incarnation=owner):
+            counts.update(
+                claims.reap(transaction, incarnation=owner, repeatable=repeatable, at=now(transaction))
+            )
+    return dict(counts)
+
+
+def _seconds_to_next(transaction: Transaction) -> float | None:
+    due = claims.next_due(transaction)
+    return None if due is None else max(0.0, (due - now(transaction)).total_seconds())

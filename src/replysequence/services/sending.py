@@ -1,0 +1,273 @@
+"""Accepting a send: on disk before anybody is told so. What a worker then does with it is in
+``dispatching.py``.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from replysequence.domain.connection import Connection, ConnectionStatus
+from replysequence.domain.draft import Draft
+from replysequence.domain.errors import Conflict, InvalidInput
+from replysequence.domain.fallback import choose_route
+from replysequence.domain.message import Address, Attachment, Message, Problem
+from replysequence.domain.send import OUTCOME_SHOWN, Route, Send, State
+from replysequence.providers.registry import Registry
+from replysequence.services.composing import compose, problems_of
+from replysequence.services.outcomes import Outcomes
+from replysequence.services.page import Page
+from replysequence.storage import attachments, connections, drafts, frozen, sends, users
+from replysequence.storage.database import Database, Transaction, notify, now
+from replysequence.storage.ids import new_id
+from replysequence.storage.sends import NewSend
+
+GIVE_UP_AFTER = timedelta(hours=24)
+"""A send that could not leave for this long after its time fails, and says so."""
+FURTHEST_AHEAD = timedelta(days=365)
+SENDS_CHANNEL = "sends"
+"""Where workers hear that there is something to claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All that a route and a message are made of, read in one go."""
+
+    draft: Draft
+    files: tuple[Attachment, ...]
+    connections: tuple[Connection, ...]
+    person: Address
+    at: datetime
+
+
+def read_material(transaction: Transaction, *, user_id: str, draft_id: str) -> Material:
+    """Read a draft and what its sending depends on. Raises :class:`NotFound`."""
+    draft = drafts.get(transaction, user_id=user_id, draft_id=draft_id)
+    user = users.get(transaction, user_id=user_id)
+    ids = [file.id for file in draft.attachments]
+    files = attachments.load(transaction, user_id=user_id, attachment_ids=ids) if ids else {}
+    return Material(
+        draft=draft,
+        files=tuple(files[each] for each in ids),
+        connections=tuple(connections.list_for_user(transaction, user_id=user_id)),
+        person=Address(user.name, user.email),
+        at=now(transaction),
+    )
+
+
+def route_of(material: Material, *, registry: Registry) -> Route:
+    """The route of a draft as things stand. Raises :class:`InvalidInput` or :class:`Conflict` when there is
+    none.
+    """
+    relay = registry.relay()
+    return choose_route(
+        material.connections,
+        wanted_connection_id=material.draft.content.connection_id,
+        person=material.person,
+        relay=relay.name if relay else None,
+        relay_sender=relay.sender if relay else None,
+    )
+
+
+class Sending:
+    """Accept, show, wait for and cancel sends."""
+
+    def __init__(self, *, database: Database, registry: Registry, outcomes: Outcomes) -> None:
+        self._database = database
+        self._registry = registry
+        self._outcomes = outcomes
+
+    async def accept(
+        self,
+        user_id: str,
+        *,
+        draft_id: str,
+        version: int | None = None,
+        send_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        previous_send_id: str | None = None,
+    ) -> tuple[Send, bool]:
+        """Freeze a draft into a send; it is on disk when this returns.
+
+        Returns the send, and False when ``idempotency_key`` had already made it. Raises :class:`NotFound`,
+        :class:`InvalidInput` (a blocker, with its field, or a key used for something else) and
+        :class:`Conflict` (another version, already sent, no way to send).
+        """
+        request_hash = _hash(draft_id=draft_id, version=version, send_at=send_at)
+        if idempotency_key is not None:
+            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
+            if earlier is not None:
+                return earlier, False
+        material = await self._database.read(read_material, user_id=user_id, draft_id=draft_id)
+        _require_version(material.draft, version=version)
+        _require_time(send_at, at=material.at)
+        route = route_of(material, registry=self._registry)
+        send_id = new_id()
+        message = compose(
+            material.draft, route=route, files=material.files, send_id=send_id, date=send_at or material.at
+        )
+        problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
+        _require_no_blocker(problems)
+        new = _new_send(
+            send_id,
+            user_id=user_id,
+            material=material,
+            route=route,
+            message=message,
+            send_at=send_at,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash if idempotency_key else None,
+            previous_send_id=previous_send_id,
+        )
+        written = await self._database.transaction(_write, new)
+        if not written and idempotency_key is not None:
+            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
+            if earlier is not None:
+                return earlier, False
+        return await self.get(user_id, send_id=send_id), True
+
+    async def get(self, user_id: str, *, send_id: str) -> Send:
+        """One send with attempts and events. Raises :class:`NotFound`."""
+        return await self._database.read(sends.get, user_id=user_id, send_id=send_id)
+
+    async def list(
+        self,
+        user_id: str,
+        *,
+        before: str | None = None,
+        limit: int = 50,
+        states: tuple[State, ...] = (),
+        draft_id: str | None = None,
+    ) -> Page[Send]:
+        """An owner's sends, newest first, without attempts and events."""
+        found = await self._database.read(
+            sends.page, user_id=user_id, before=before, limit=limit + 1, states=states, draft_id=draft_id
+        )
+        return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
+
+    async def wait_for_outcome(self, user_id: str, *, send_id: str, seconds: float) -> Send:
+        """The send once its outcome is there, or as it is after ``seconds``. Raises :class:`NotFound`."""
+
+        async def look() -> bool:
+            state = await self._database.read(sends.state_of, user_id=user_id, send_id=send_id)
+            return state in OUTCOME_SHOWN
+
+        await self._outcomes.wait(send_id, look=look, seconds=seconds)
+        return await self.get(user_id, send_id=send_id)
+
+    async def cancel(self, user_id: str, *, send_id: str) -> Send:
+        """Take a send back. Raises :class:`NotFound`, and :class:`Conflict` once it is on the wire or
+        over.
+        """
+        await self._database.transaction(_cancel, user_id=user_id, send_id=send_id)
+        self._outcomes.announce(send_id)
+        return await self.get(user_id, send_id=send_id)
+
+    async def _made_by(self, user_id: str, *, key: str, request_hash: str) -> Send | None:
+        use = await self._database.read(sends.by_key, user_id=user_id, key=key)
+        if use is None:
+            return None
+        if use.request_hash != request_hash:
+            raise InvalidInput(
+                "Idempotency-Key",
+                "This key was already used for another send. Use a new key for a new send.",
+                details={"send_id": use.send_id},
+            )
+        return await self.get(user_id, send_id=use.send_id)
+
+
+def _hash(*, draft_id: str, version: int | None, send_at: datetime | None) -> str:
+    request = [draft_id, version, send_at.isoformat() if send_at else None]
+    return hashlib.sha256(json.dumps(request).encode()).hexdigest()
+
+
+def _require_version(draft: Draft, *, version: int | None) -> None:
+    if version is not None and draft.version != version:
+        raise Conflict(
+            f"The draft has changed since version {version}. Look at it again before sending it.",
+            code="version_conflict",
+            details={"version": draft.version},
+        )
+
+
+def _require_time(send_at: datetime | None, *, at: datetime) -> None:
+    if send_at is None:
+        return
+    if send_at.tzinfo is None:
+        raise InvalidInput("send_at", "The time needs its offset, such as 2026-12-01T09:00:00+01:00.")
+    if send_at > at + FURTHEST_AHEAD:
+        raise InvalidInput("send_at", "The time is more than a year ahead.")
+
+
+def _require_no_blocker(problems: list[Problem]) -> None:
+    blockers = [problem for problem in problems if problem.severity == "blocker"]
+    if blockers:
+        raise InvalidInput(
+            blockers[0].field,
+            blockers[0].message,
+            details={"fields": [{"field": p.field, "message": p.message} for p in blockers]},
+        )
+
+
+def _new_send(
+    send_id: str,
+    *,
+    user_id: str,
+    material: Material,
+    route: Route,
+    message: Message,
+    send_at: datetime | None,
+    idempotency_key: str | None,
+    request_hash: str | None,
+    previous_send_id: str | None,
+) -> NewSend:
+    draft = material.draft
+    return NewSend(
+        id=send_id,
+        user_id=user_id,
+        draft_id=draft.id,
+        draft_version=draft.version,
+        route=route,
+        envelope=frozen.freeze_envelope(message),
+        message=frozen.freeze(message, attachment_ids=[file.id for file in draft.attachments]),
+        subject=message.subject,
+        message_id=message.message_id,
+        thread_id=draft.content.thread_id if route.connection_id else None,
+        idempotency_key=idempotency_key,
+        request_hash=request_hash,
+        send_at=send_at,
+        give_up_at=(send_at or material.at) + GIVE_UP_AFTER,
+        held=None,
+        previous_send_id=previous_send_id,
+    )
+
+
+def _write(transaction: Transaction, new: NewSend) -> bool:
+    """Write the send, unless what it was made of has changed since it was read."""
+    version = drafts.get(transaction, user_id=new.user_id, draft_id=new.draft_id).version
+    if version != new.draft_version:
+        raise Conflict(
+            "The draft was changed while it was being sent. Look at it again before sending it.",
+            code="version_conflict",
+            details={"version": version},
+        )
+    held = None
+    if new.route.connection_id is not None:
+        mailbox = connections.get(transaction, user_id=new.user_id, connection_id=new.route.connection_id)
+        if mailbox.status is ConnectionStatus.DISCONNECTING:
+            raise Conflict(
+                "This e-mail account is being disconnected. Choose another one.", code="no_way_to_send"
+            )
+        if mailbox.status is ConnectionStatus.NEEDS_RECONNECT:
+            held = (
+                mailbox.status_reason or "reconnect_needed",
+                mailbox.problem or "Connect this account again.",
+            )
+    written = sends.accept(transaction, new.holding(held), at=now(transaction))
+    if written:
+        notify(transaction, SENDS_CHANNEL)
+    return written
+
+
+def _cancel(transaction: Transaction, *, user_id: str, send_id: str) -> None:
+    sends.cancel(transaction, user_id=user_id, send_id=send_id, at=now(transaction))

@@ -1,0 +1,248 @@
+"""The only door to a usable access token: opened from the vault, refreshed when due, by one caller at a time.
+
+Single flight in a process is a shared future; across processes it is a lease on the connection's row.
+Correctness rests on neither: every answer is stored by compare-and-swap on ``token_generation``, at once
+and before it is used.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from replysequence import logs
+from replysequence.domain.connection import ConnectionStatus
+from replysequence.domain.errors import ReconnectNeeded, ReplySequenceError, TryLater, VaultError
+from replysequence.domain.secret import Secret
+from replysequence.providers import oauth
+from replysequence.providers.base import Mailbox
+from replysequence.providers.base import Tokens as TokenAnswer
+from replysequence.providers.http import HttpClient
+from replysequence.providers.registry import Registry
+from replysequence.storage import connection_tokens, sends
+from replysequence.storage.connection_tokens import SealedTokens
+from replysequence.storage.connections import NewTokens
+from replysequence.storage.database import Database, Transaction, now
+from replysequence.storage.vault import Vault
+
+_log = logs.logger("services.tokens")
+
+MARGIN = timedelta(seconds=240)
+"""An access token is not used in its last four minutes: twice the longest exchange with a provider."""
+LEASE = 60.0
+"""Seconds; longer than a token request may take (20), and its one repetition."""
+PATIENCE = 15.0
+"""Seconds that a caller waits for another process's refresh."""
+SECOND_LOOK = 2.0
+"""Seconds between an ``invalid_grant`` and the one repetition."""
+_POLL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """An access token that can be used now, and which generation of the connection's tokens it is of."""
+
+    connection_id: str
+    access_token: Secret
+    generation: int
+
+
+class Tokens:
+    """Usable access tokens, for workers. ``owner`` is this process's incarnation."""
+
+    def __init__(
+        self, *, database: Database, registry: Registry, http: HttpClient, vault: Vault, owner: str
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._http = http
+        self._vault = vault
+        self._owner = owner
+        self._flights: dict[str, asyncio.Task[Usable]] = {}
+
+    async def usable(self, connection_id: str) -> Usable:
+        """A token for this connection, refreshed if it is due.
+
+        Raises :class:`ReconnectNeeded`, :class:`TryLater`, ``Misconfigured`` or :class:`VaultError`; after
+        the first and the last the connection is marked and its sends wait.
+        """
+        stored, at = await self._database.read(_read, connection_id=connection_id)
+        if _is_fresh(stored, at=at):
+            return await self._opened(stored)
+        return await self._refreshed(connection_id, generation=stored.generation)
+
+    async def renewed(self, refused: Usable) -> Usable:
+        """Another token after a provider refused this one, however long it should have lived."""
+        return await self._refreshed(refused.connection_id, generation=refused.generation)
+
+    async def give_up(self, refused: Usable, *, error: ReplySequenceError) -> None:
+        """Mark the connection as needing its owner, unless its tokens have changed meanwhile."""
+        await self._database.transaction(
+            _mark, connection_id=refused.connection_id, generation=refused.generation, error=error
+        )
+
+    async def _refreshed(self, connection_id: str, *, generation: int) -> Usable:
+        flight = self._flights.get(connection_id)
+        if flight is None:
+            flight = asyncio.create_task(self._refresh(connection_id, seen=generation))
+            self._flights[connection_id] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(connection_id, None))
+        return await asyncio.shield(flight)
+
+    async def _refresh(self, connection_id: str, *, seen: int) -> Usable:
+        """Take the lease, or wait for who has it; look again; refresh only what nobody else has refreshed."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            stored, leased = await self._database.transaction(
+                _lease, connection_id=connection_id, seen=seen, owner=self._owner
+            )
+            if stored.generation != seen:
+                return await self._opened(stored)
+            if leased:
+                break
+            if asyncio.get_running_loop().time() > deadline:
+                raise TryLater(
+                    "This account is being renewed elsewhere. It will be tried again.", code="token_busy"
+                )
+            await asyncio.sleep(_POLL)
+        try:
+            return await self._ask(stored)
+        finally:
+            await self._database.transaction(
+                connection_tokens.release_refresh_lease,
+                connection_id=connection_id,
+                generation=seen,
+                owner=self._owner,
+            )
+
+    async def _ask(self, stored: SealedTokens) -> Usable:
+        try:
+            return await self._ask_once(stored)
+        except ReconnectNeeded as error:
+            _log.warning("token.refused", connection_id=stored.connection_id, code=error.code)
+        # Another writer may just have replaced the token that was refused; and one refusal can be a passing
+        # fault.
+        await asyncio.sleep(SECOND_LOOK)
+        current, _ = await self._database.read(_read, connection_id=stored.connection_id)
+        if current.generation != stored.generation:
+            return await self._opened(current)
+        try:
+            return await self._ask_once(current)
+        except ReconnectNeeded as error:
+            await self._database.transaction(
+                _mark, connection_id=stored.connection_id, generation=stored.generation, error=error
+            )
+            raise
+
+    async def _ask_once(self, stored: SealedTokens) -> Usable:
+        mailbox = self._registry.mailbox(stored.provider)
+        refresh_token = await self._unsealed(stored, kind="refresh")
+        if refresh_token is None:
+            raise ReconnectNeeded(
+                "This account was connected without permission to stay connected. Connect it again.",
+                code="no_refresh_token",
+            )
+        answer = await oauth.refresh(
+            mailbox.oauth, self._http, refresh_token=refresh_token, issuer=stored.issuer
+        )
+        kept = await self._database.transaction(
+            _store, vault=self._vault, seen=stored, owner=self._owner, answer=answer
+        )
+        if not kept:
+            # Somebody reconnected or disconnected while we asked: theirs counts.
+            current, _ = await self._database.read(_read, connection_id=stored.connection_id)
+            return await self._opened(current)
+        usable = Usable(stored.connection_id, answer.access_token, stored.generation + 1)
+        _log.info("token.refreshed", connection_id=stored.connection_id, generation=usable.generation)
+        await self._require_scopes(mailbox, answer, usable)
+        return usable
+
+    async def _require_scopes(self, mailbox: Mailbox, answer: TokenAnswer, usable: Usable) -> None:
+        """Scopes can shrink at any refresh (Google granular consent, checked 2026-11-22)."""
+        if mailbox.oauth.required_scopes <= answer.scopes:
+            return
+        error = ReconnectNeeded(mailbox.scope_missing(), code="scope_missing")
+        await self.give_up(usable, error=error)
+        raise error
+
+    async def _opened(self, stored: SealedTokens) -> Usable:
+        token = await self._unsealed(stored, kind="access")
+        if stored.status is not ConnectionStatus.ACTIVE or token is None:
+            raise ReconnectNeeded("This account has to be connected again.", code="reconnect_needed")
+        return Usable(stored.connection_id, token, stored.generation)
+
+    async def _unsealed(self, stored: SealedTokens, *, kind: Literal["access", "refresh"]) -> Secret | None:
+        """One cell of the vault. A broken one takes its connection out of service, and no other."""
+        try:
+            return stored.access_token(self._vault) if kind == "access" else stored.refresh_token(self._vault)
+        except VaultError as error:
+            _log.error("vault.cell_broken", connection_id=stored.connection_id, token=kind)
+            await self._database.transaction(
+                _mark, connection_id=stored.connection_id, generation=stored.generation, error=error
+            )
+            raise
+
+
+def _is_fresh(stored: SealedTokens, *, at: datetime) -> bool:
+    if stored.status is not ConnectionStatus.ACTIVE:
+        return True  # there is nothing to refresh; opening it says why
+    return stored.access_token_expires_at is not None and stored.access_token_expires_at - MARGIN > at
+
+
+def new_tokens(answer: TokenAnswer, *, at: datetime) -> NewTokens:
+    """A provider's answer that came at ``at``, as it is kept."""
+    return NewTokens(
+        access_token=answer.access_token,
+        access_token_expires_at=at + timedelta(seconds=answer.expires_in),
+        refresh_token=answer.refresh_token,
+        refresh_token_expires_at=(
+            None
+            if answer.refresh_token_expires_in is None
+            else at + timedelta(seconds=answer.refresh_token_expires_in)
+        ),
+        scopes=answer.scopes,
+    )
+
+
+def _read(transaction: Transaction, *, connection_id: str) -> tuple[SealedTokens, datetime]:
+    stored = connection_tokens.sealed_tokens(transaction, connection_id=connection_id)
+    if stored is None:
+        raise ReconnectNeeded("This account is no longer connected.", code="disconnected")
+    return stored, now(transaction)
+
+
+def _lease(
+    transaction: Transaction, *, connection_id: str, seen: int, owner: str
+) -> tuple[SealedTokens, bool]:
+    leased = connection_tokens.take_refresh_lease(
+        transaction, connection_id=connection_id, generation=seen, owner=owner, seconds=LEASE
+    )
+    return _read(transaction, connection_id=connection_id)[0], leased
+
+
+def _store(
+    transaction: Transaction, *, vault: Vault, seen: SealedTokens, owner: str, answer: TokenAnswer
+) -> bool:
+    tokens = new_tokens(answer, at=now(transaction))
+    return connection_tokens.store_tokens(transaction, vault=vault, seen=seen, owner=owner, tokens=tokens)
+
+
+def _mark(
+    transaction: Transaction, *, connection_id: str, generation: int, error: ReplySequenceError
+) -> None:
+    """Take a connection out of service and let its sends wait, in one transaction."""
+    marked = connection_tokens.mark_needs_reconnect(
+        transaction,
+        connection_id=connection_id,
+        generation=generation,
+        reason=error.code,
+        problem=error.message,
+    )
+    if marked:
+        sends.hold(
+            transaction,
+            connection_id=connection_id,
+            reason=error.code,
+            explanation=error.message,
+            at=now(transaction),
+        )

@@ -1,0 +1,481 @@
+"""The ledger of sends as their owners see and steer it: accept, read, cancel, settle, hold and release.
+
+Every change is one conditional update that names the state it starts from; its event is written in the same
+transaction. What a worker does to a send is in ``claims.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from replysequence.domain.errors import Conflict, NotFound
+from replysequence.domain.event import Event, Kind
+from replysequence.domain.send import ON_THE_WIRE, Attempt, Outcome, Route, Send, State, Verdict
+from replysequence.storage import events, frozen, routes
+from replysequence.storage.database import AnyRow
+from replysequence.storage.tables import send_attempts, sends
+
+_INSERT = {
+    name: dialect.insert(sends).on_conflict_do_nothing().returning(sends.c.id)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_BY_KEY = select(sends.c.id, sends.c.request_hash).where(
+    sends.c.user_id == bindparam("user_id"), sends.c.idempotency_key == bindparam("key")
+)
+_LIVE_OF_VERSION = select(sends.c.id).where(
+    sends.c.draft_id == bindparam("draft_id"),
+    sends.c.draft_version == bindparam("draft_version"),
+    sends.c.state.not_in(("failed", "cancelled", "settled_not_sent")),
+)
+_LISTED = tuple(column for column in sends.c if column.name not in {"message", "request_hash"})
+_GET = select(*_LISTED).where(sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id"))
+_ATTEMPTS = (
+    select(send_attempts)
+    .where(send_attempts.c.send_id == bindparam("send_id"))
+    .order_by(send_attempts.c.number)
+)
+_STATE = select(sends.c.state).where(
+    sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
+)
+_MESSAGE = select(sends.c.message, sends.c.envelope).where(
+    sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
+)
+_CANCEL = (
+    update(sends)
+    .where(
+        sends.c.user_id == bindparam("owner"),
+        sends.c.id == bindparam("send_id"),
+        sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED)),
+    )
+    .values(
+        state=State.CANCELLED,
+        reason=null(),
+        explanation=null(),
+        next_at=null(),
+        claimed_by=null(),
+        updated_at=bindparam("at"),
+    )
+)
+_CLOSE_ATTEMPT = (
+    update(send_attempts)
+    .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.outcome.is_(None))
+    .values(outcome=Outcome.NEVER_SENT, reason="cancelled", finished_at=bindparam("at"))
+)
+_SETTLE = (
+    update(sends)
+    .where(
+        sends.c.user_id == bindparam("owner"),
+        sends.c.id == bindparam("send_id"),
+        sends.c.state == State.UNKNOWN,
+    )
+    .values(state=bindparam("new_state"), claimed_by=null(), updated_at=bindparam("at"))
+)
+_HOLD = (
+    update(sends)
+    .where(
+        sends.c.route_id == bindparam("route"),
+        sends.c.state.in_((State.QUEUED, State.WAITING)),
+        sends.c.next_at.is_not(None),
+    )
+    .values(
+        state=State.WAITING,
+        reason=bindparam("why"),
+        explanation=bindparam("explained"),
+        next_at=null(),
+        updated_at=bindparam("at"),
+    )
+    .returning(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
+)
+_HELD = and_(sends.c.state == State.WAITING, sends.c.next_at.is_(None))
+_RELEASE = (
+    update(sends)
+    .where(sends.c.route_id == bindparam("route"), _HELD)
+    .values(
+        state=State.QUEUED,
+        reason=null(),
+        explanation=null(),
+        next_at=case((sends.c.send_at > bindparam("at"), sends.c.send_at), else_=bindparam("at")),
+        give_up_at=bindparam("give_up_at"),
+        updated_at=bindparam("at"),
+    )
+    .returning(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
+)
+_COUNT_HELD = select(func.count()).where(sends.c.route_id == bindparam("route"), _HELD)
+_COUNT_IN_FLIGHT = select(func.count()).where(
+    sends.c.route_id == bindparam("route"), sends.c.state.in_((State.CLAIMED, State.SENDING))
+)
+_COUNT_UNFINISHED = select(func.count()).where(
+    sends.c.route_id == bindparam("route"),
+    sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING)),
+)
+_REF = select(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.state).where(
+    sends.c.via == bindparam("via")
+)
+_BY_PROVIDER_MESSAGE = _REF.where(sends.c.provider_message_id == bindparam("provider_message_id"))
+_BY_ID_FOR_NOTICE = _REF.where(sends.c.id == bindparam("send_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewSend:
+    """What is written when a send is accepted. ``message`` and ``envelope`` are frozen by
+    ``storage/frozen.py``.
+    """
+
+    id: str
+    user_id: str
+    draft_id: str
+    draft_version: int
+    route: Route
+    envelope: str
+    message: str
+    subject: str
+    message_id: str
+    thread_id: str | None
+    idempotency_key: str | None
+    request_hash: str | None
+    send_at: datetime | None
+    give_up_at: datetime
+    held: tuple[str, str] | None
+    """(reason, explanation) when it must wait for a person from the start."""
+    previous_send_id: str | None
+
+    def holding(self, held: tuple[str, str] | None) -> "NewSend":
+        """The same send, waiting for a person for this reason, or not."""
+        return replace(self, held=held)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """A send that an idempotency key has already made."""
+
+    send_id: str
+    request_hash: str | None
+
+
+def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
+    """The send that this owner's ``key`` made, if any."""
+    row = connection.execute(_BY_KEY, {"user_id": user_id, "key": key}).one_or_none()
+    return None if row is None else KeyUse(send_id=row.id, request_hash=row.request_hash)
+
+
+def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
+    """Write a new send and its event; it may be claimed from ``send_at`` on, or at once.
+
+    Returns False when a simultaneous request with the same key was first: look it up with :func:`by_key`.
+    Raises :class:`Conflict` when another send of this draft version is alive.
+    """
+    routes.ensure(connection, route_id=send.route.id, via=send.route.via)
+    routes.lock(connection, route_id=send.route.id)
+    scheduled = send.send_at is not None and send.send_at > at
+    state = State.WAITING if send.held or scheduled else State.QUEUED
+    reason, explanation = send.held or (("scheduled", None) if scheduled else (None, None))
+    row = {
+        "id": send.id,
+        "user_id": send.user_id,
+        "draft_id": send.draft_id,
+        "draft_version": send.draft_version,
+        "state": state,
+        "reason": reason,
+        "explanation": explanation,
+        "route_id": send.route.id,
+        "via": send.route.via,
+        "connection_id": send.route.connection_id,
+        "envelope": send.envelope,
+        "message": send.message,
+        "subject": send.subject,
+        "message_id": send.message_id,
+        "thread_id": send.thread_id,
+        "idempotency_key": send.idempotency_key,
+        "request_hash": send.request_hash,
+        "attempt": 0,
+        "next_at": None if send.held else (send.send_at if scheduled else at),
+        "send_at": send.send_at,
+        "give_up_at": send.give_up_at,
+        "previous_send_id": send.previous_send_id,
+        "created_at": at,
+        "updated_at": at,
+    }
+    if connection.execute(_INSERT[connection.dialect.name], row).one_or_none() is None:
+        if send.idempotency_key and by_key(connection, user_id=send.user_id, key=send.idempotency_key):
+            return False
+        other = connection.execute(
+            _LIVE_OF_VERSION, {"draft_id": send.draft_id, "draft_version": send.draft_version}
+        ).scalar_one()
+        raise Conflict(
+            "This version of the draft is already being sent or was sent. Change the draft to send it again.",
+            code="already_sent",
+            details={"send_id": other},
+        )
+    data: dict[str, object] = {"via": send.route.via, "state": state}
+    if reason:
+        data["reason"] = reason
+    if send.previous_send_id:
+        data["previous_send_id"] = send.previous_send_id
+    events.append(
+        connection,
+        user_id=send.user_id,
+        kind=Kind.SEND_ACCEPTED,
+        send_id=send.id,
+        draft_id=send.draft_id,
+        connection_id=send.route.connection_id,
+        data=data,
+        at=at,
+    )
+    routes.reschedule(connection, route_id=send.route.id)
+    return True
+
+
+def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
+    """One send with its attempts and events. Raises :class:`NotFound`."""
+    row = connection.execute(_GET, {"user_id": user_id, "send_id": send_id}).one_or_none()
+    if row is None:
+        raise NotFound("send")
+    attempts = tuple(
+        Attempt(
+            number=tried.number,
+            phase=tried.phase,
+            outcome=None if tried.outcome is None else Outcome(tried.outcome),
+            reason=tried.reason,
+            status=tried.status,
+            provider_request_id=tried.provider_request_id,
+            started_at=tried.started_at,
+            finished_at=tried.finished_at,
+        )
+        for tried in connection.execute(_ATTEMPTS, {"send_id": send_id})
+    )
+    history = tuple(events.of_send(connection, user_id=user_id, send_id=send_id))
+    return _send(row, attempts=attempts, history=history)
+
+
+def state_of(connection: Connection, *, user_id: str, send_id: str) -> State:
+    """Only the state, for who waits for an outcome. Raises :class:`NotFound`."""
+    state = connection.execute(_STATE, {"user_id": user_id, "send_id": send_id}).scalar_one_or_none()
+    if state is None:
+        raise NotFound("send")
+    return State(state)
+
+
+def frozen_message(connection: Connection, *, user_id: str, send_id: str) -> tuple[str, str]:
+    """The frozen message and envelope of a send. Raises :class:`NotFound`."""
+    row = connection.execute(_MESSAGE, {"user_id": user_id, "send_id": send_id}).one_or_none()
+    if row is None:
+        raise NotFound("send")
+    return row.message, row.envelope
+
+
+def page(
+    connection: Connection,
+    *,
+    user_id: str,
+    before: str | None,
+    limit: int,
+    states: Sequence[State] | None = None,
+    draft_id: str | None = None,
+) -> list[Send]:
+    """An owner's sends, newest first, without attempts and events; ``before`` is the id to continue after."""
+    statement = select(*_LISTED).where(sends.c.user_id == user_id).order_by(sends.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(sends.c.id < before)
+    if states:
+        statement = statement.where(sends.c.state.in_([str(state) for state in states]))
+    if draft_id is not None:
+        statement = statement.where(sends.c.draft_id == draft_id)
+    return [_send(row) for row in connection.execute(statement)]
+
+
+def latest_of_drafts(
+    connection: Connection, *, user_id: str, draft_ids: Sequence[str]
+) -> dict[str, tuple[str, State]]:
+    """Draft id → (id, state) of its latest send, for those of ``draft_ids`` that have one."""
+    if not draft_ids:
+        return {}
+    statement = (
+        select(sends.c.draft_id, sends.c.id, sends.c.state)
+        .where(sends.c.user_id == user_id, sends.c.draft_id.in_(draft_ids))
+        .order_by(sends.c.id)
+    )
+    return {row.draft_id: (row.id, State(row.state)) for row in connection.execute(statement)}
+
+
+def cancel(connection: Connection, *, user_id: str, send_id: str, at: datetime) -> None:
+    """Take a send back. Raises :class:`NotFound`, and :class:`Conflict` once it is on the wire or over."""
+    row = _locked(connection, user_id=user_id, send_id=send_id)
+    changed = connection.execute(_CANCEL, {"owner": user_id, "send_id": send_id, "at": at}).rowcount
+    if not changed:
+        state = state_of(connection, user_id=user_id, send_id=send_id)
+        if state in ON_THE_WIRE:
+            raise Conflict(
+                "It is already on its way to the provider and cannot be taken back.",
+                code="on_the_wire",
+                details={"state": state},
+            )
+        raise Conflict(
+            f"It can no longer be cancelled: it is {state}.", code="already_over", details={"state": state}
+        )
+    connection.execute(_CLOSE_ATTEMPT, {"sid": send_id, "at": at})
+    events.append(
+        connection,
+        user_id=user_id,
+        kind=Kind.SEND_CANCELLED,
+        send_id=send_id,
+        draft_id=row.draft_id,
+        connection_id=row.connection_id,
+        at=at,
+    )
+    routes.reschedule(connection, route_id=row.route_id)
+
+
+def settle(
+    connection: Connection, *, user_id: str, send_id: str, verdict: Verdict, by: str, at: datetime
+) -> None:
+    """Record what became of an unknown send; ``by`` says who knows: ``person``, or the kind of proof.
+
+    Raises :class:`NotFound`, and :class:`Conflict` when it is not unknown (any more).
+    """
+    row = _locked(connection, user_id=user_id, send_id=send_id)
+    new_state = State.SETTLED_SENT if verdict is Verdict.SENT else State.SETTLED_NOT_SENT
+    changed = connection.execute(
+        _SETTLE, {"owner": user_id, "send_id": send_id, "new_state": new_state, "at": at}
+    ).rowcount
+    if not changed:
+        state = state_of(connection, user_id=user_id, send_id=send_id)
+        raise Conflict(
+            f"Only a send with an unknown outcome can be settled; this one is {state}.",
+            code="not_unknown",
+            details={"state": state},
+        )
+    events.append(
+        connection,
+        user_id=user_id,
+        kind=Kind.SEND_SETTLED,
+        send_id=send_id,
+        draft_id=row.draft_id,
+        connection_id=row.connection_id,
+        data={"verdict": verdict, "by": by},
+        at=at,
+    )
+
+
+def hold(connection: Connection, *, connection_id: str, reason: str, explanation: str, at: datetime) -> int:
+    """Let everything of this mailbox that has not begun wait until somebody acts; returns how many now do."""
+    routes.lock(connection, route_id=connection_id)
+    rows = connection.execute(
+        _HOLD, {"route": connection_id, "why": reason, "explained": explanation, "at": at}
+    ).all()
+    _moved(connection, rows, kind=Kind.SEND_WAITING, data={"reason": reason}, at=at)
+    routes.reschedule(connection, route_id=connection_id)
+    return len(rows)
+
+
+def release(connection: Connection, *, connection_id: str, give_up_at: datetime, at: datetime) -> int:
+    """Queue again what waits for this mailbox, with a new time to give up; returns how many."""
+    routes.lock(connection, route_id=connection_id)
+    rows = connection.execute(_RELEASE, {"route": connection_id, "give_up_at": give_up_at, "at": at}).all()
+    _moved(connection, rows, kind=Kind.SEND_QUEUED, data={"reason": "reconnected"}, at=at)
+    routes.reschedule(connection, route_id=connection_id)
+    return len(rows)
+
+
+def held(connection: Connection, *, connection_id: str) -> int:
+    """How many sends wait for somebody to act on this mailbox."""
+    return connection.execute(_COUNT_HELD, {"route": connection_id}).scalar_one()
+
+
+def unfinished(connection: Connection, *, connection_id: str) -> int:
+    """How many sends of this mailbox have not ended."""
+    return connection.execute(_COUNT_UNFINISHED, {"route": connection_id}).scalar_one()
+
+
+def in_flight(connection: Connection, *, connection_id: str) -> int:
+    """How many sends of this mailbox a worker has in hand."""
+    return connection.execute(_COUNT_IN_FLIGHT, {"route": connection_id}).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class SendRef:
+    """Which send a provider's notice is about."""
+
+    id: str
+    user_id: str
+    draft_id: str
+    state: State
+
+
+def by_provider_message(connection: Connection, *, via: str, provider_message_id: str) -> SendRef | None:
+    """The send that a relay's webhook speaks of; not for serving people."""
+    return _ref(connection, _BY_PROVIDER_MESSAGE, {"via": via, "provider_message_id": provider_message_id})
+
+
+def by_id_for_notice(connection: Connection, *, via: str, send_id: str) -> SendRef | None:
+    """The same by the send's own id, when the relay gave it back; not for serving people."""
+    return _ref(connection, _BY_ID_FOR_NOTICE, {"via": via, "send_id": send_id})
+
+
+def _ref(
+    connection: Connection, statement: Select[tuple[str, str, str, str]], values: dict[str, str]
+) -> SendRef | None:
+    row = connection.execute(statement, values).one_or_none()
+    return None if row is None else SendRef(row.id, row.user_id, row.draft_id, State(row.state))
+
+
+_PLACE = select(sends.c.route_id, sends.c.draft_id, sends.c.connection_id).where(
+    sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
+)
+
+
+def _locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
+    row = connection.execute(_PLACE, {"user_id": user_id, "send_id": send_id}).one_or_none()
+    if row is None:
+        raise NotFound("send")
+    routes.lock(connection, route_id=row.route_id)
+    return row
+
+
+def _moved(
+    connection: Connection,
+    rows: Sequence[AnyRow],
+    *,
+    kind: Kind,
+    data: dict[str, object],
+    at: datetime,
+) -> None:
+    for row in rows:
+        events.append(
+            connection,
+            user_id=row.user_id,
+            kind=kind,
+            send_id=row.id,
+            draft_id=row.draft_id,
+            connection_id=row.connection_id,
+            data=data,
+            at=at,
+        )
+
+
+def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Event, ...] = ()) -> Send:
+    sender, reply_to, recipients = frozen.people(row.envelope)
+    return Send(
+        id=row.id,
+        user_id=row.user_id,
+        draft_id=row.draft_id,
+        draft_version=row.draft_version,
+        state=State(row.state),
+        reason=row.reason,
+        explanation=row.explanation,
+        route=Route(via=row.via, connection_id=row.connection_id, sender=sender, reply_to=reply_to),
+        subject=row.subject,
+        recipients=recipients,
+        provider_message_id=row.provider_message_id,
+        thread_id=row.thread_id,
+        message_id=row.message_id,
+        previous_send_id=row.previous_send_id,
+        send_at=row.send_at,
+        next_at=row.next_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        attempts=attempts,
+        events=history,
+    )

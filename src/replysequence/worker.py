@@ -1,0 +1,96 @@
+"""The loop that sends what is due. It stops politely: nothing new is claimed, and what is on the wire may
+finish.
+"""
+
+import asyncio
+
+from replysequence import logs
+from replysequence.domain.errors import DatabaseUnavailable
+from replysequence.services.connecting import Connecting
+from replysequence.services.dispatching import Dispatching
+from replysequence.services.sending import SENDS_CHANNEL
+from replysequence.storage.claims import Claimed
+from replysequence.storage.database import Database
+
+_log = logs.logger("worker")
+
+AT_A_TIME = 100
+"""Sends in hand at the same time, over all mailboxes."""
+LONGEST_SLEEP = 1.0
+"""Seconds between two looks when no wake-up comes: wake-ups are hints."""
+REAP_EVERY = 5.0
+"""Seconds between two looks for dead processes."""
+FINISH_WITHIN = 150.0
+"""Seconds that running exchanges get at a stop (the longest deadline of an exchange, and a little more)."""
+
+
+class Worker:
+    """One loop over one :class:`Dispatching`."""
+
+    def __init__(self, *, database: Database, dispatching: Dispatching, connecting: Connecting) -> None:
+        self._database = database
+        self._dispatching = dispatching
+        self._connecting = connecting
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Work until :meth:`stop`; then finish what is in hand and return."""
+        silence = self._database.listen(SENDS_CHANNEL, self._wake.set)
+        reaper = asyncio.create_task(self._reap_now_and_then(), name="reaper")
+        try:
+            while not self._stopping:
+                await self._round()
+        finally:
+            silence()
+            reaper.cancel()
+            await asyncio.gather(reaper, return_exceptions=True)
+            if self._running:
+                await asyncio.wait(self._running, timeout=FINISH_WITHIN)
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopping = True
+        self._wake.set()
+
+    async def _round(self) -> None:
+        self._wake.clear()
+        free = AT_A_TIME - len(self._running)
+        try:
+            claimed = await self._dispatching.claim(limit=free) if free else []
+            for send in claimed:
+                self._take(send)
+            if not claimed and not self._stopping:
+                await self._sleep(await self._dispatching.next_due() if free else None)
+        except DatabaseUnavailable as error:
+            _log.error("worker.database_unavailable", error=error)
+            await self._sleep(None)
+
+    def _take(self, send: Claimed) -> None:
+        task = asyncio.create_task(self._dispatching.carry_out(send), name=f"send-{send.id}")
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._wake.set()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("worker.task_broke", task=task.get_name(), error=task.exception())
+
+    async def _sleep(self, due_in: float | None) -> None:
+        pause = LONGEST_SLEEP if due_in is None else min(due_in, LONGEST_SLEEP)
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout=pause)
+        except TimeoutError:
+            return
+
+    async def _reap_now_and_then(self) -> None:
+        while True:
+            try:
+                if await self._dispatching.reap():
+                    self._wake.set()
+                await self._connecting.finish_disconnects()
+            except DatabaseUnavailable as error:
+                _log.error("reaper.database_unavailable", error=error)
+            await asyncio.sleep(REAP_EVERY)
