@@ -1,0 +1,49 @@
+"""Settings → Integrations, for programs."""
+
+from fastapi import APIRouter
+
+from replysequence.web.api.inputs import DefaultInput, DisconnectInput, ProviderName
+from replysequence.web.api.outputs import (
+    CategoryAnswer,
+    DisconnectAnswer,
+    DisconnectedAnswer,
+    IntegrationsAnswer,
+    ProviderAnswer,
+)
+from replysequence.web.callers import SignedIn, TheServices
+
+router = APIRouter(tags=["integrations"])
+
+
+@router.get("/api/integrations", summary="Every provider and connected account")
+async def integrations(services: TheServices, caller: SignedIn) -> IntegrationsAnswer:
+    """All categories in display order, also those without a provider."""
+    return await _integrations(services, caller)
+
+
+@router.post("/api/integrations/email/default", summary="Choose the account that drafts leave from")
+async def set_default(body: DefaultInput, services: TheServices, caller: SignedIn) -> IntegrationsAnswer:
+    await services.connecting.set_default(caller.id, connection_id=str(body.connection_id))
+    return await _integrations(services, caller)
+
+
+@router.post("/api/integrations/{provider}/disconnect", summary="Disconnect an account")
+async def disconnect(
+    provider: ProviderName, services: TheServices, caller: SignedIn, body: DisconnectInput | None = None
+) -> DisconnectAnswer:
+    """Without ``connection_id`` every account of that provider. Consent is revoked where that can be done."""
+    wanted = body.connection_id if body else None
+    done = await services.connecting.disconnect(
+        caller.id, provider=provider, connection_id=str(wanted) if wanted else None
+    )
+    return DisconnectAnswer(disconnected=[DisconnectedAnswer.of(one) for one in done])
+
+
+async def _integrations(services: TheServices, caller: SignedIn) -> IntegrationsAnswer:
+    found = await services.connecting.integrations(caller.id)
+    return IntegrationsAnswer(
+        categories=[
+            CategoryAnswer(category=category.value, providers=[ProviderAnswer.of(card) for card in cards])
+            for category, cards in found
+        ]
+    )

@@ -1,0 +1,96 @@
+"""Sending, and what became of it."""
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from replysequence.domain.errors import InvalidInput
+from replysequence.domain.send import OUTCOME_SHOWN, State
+from replysequence.web.api.inputs import Cursor, Limit, SendId, SendInput, SettleInput
+from replysequence.web.api.outputs import Listing, SendAnswer, listing
+from replysequence.web.api.prefer import read_prefer
+from replysequence.web.callers import SignedIn, TheServices
+
+router = APIRouter(tags=["sends"])
+
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
+
+
+@router.post(
+    "/api/drafts/send",
+    status_code=202,
+    responses={200: {"model": SendAnswer, "description": "The outcome is known."}},
+    summary="Send a draft",
+)
+async def send(
+    body: SendInput,
+    *,
+    response: Response,
+    services: TheServices,
+    caller: SignedIn,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Up to 256 printable characters. The same key gives the same send, never a second one."
+        ),
+    ] = None,
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=N`: seconds to wait for the outcome, 10 by default, 30 at most."),
+    ] = None,
+) -> SendAnswer:
+    """Once this answers, the send is on disk. 200: its outcome is in the answer. 202: not known yet; ask `Location`."""
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise InvalidInput("Idempotency-Key", "An idempotency key has 1 to 256 printable ASCII characters.")
+    accepted, _ = await services.sending.accept(
+        caller.id,
+        draft_id=str(body.draft_id),
+        version=body.version,
+        send_at=body.send_at,
+        idempotency_key=idempotency_key,
+    )
+    wait = read_prefer(prefer)
+    if wait.applied:
+        response.headers["Preference-Applied"] = wait.applied
+    response.headers["Location"] = f"/api/sends/{accepted.id}"
+    if wait.seconds and body.send_at is None:
+        found = await services.sending.wait_for_outcome(caller.id, send_id=accepted.id, seconds=wait.seconds)
+    else:
+        found = await services.sending.get(caller.id, send_id=accepted.id)
+    response.status_code = 200 if found.state in OUTCOME_SHOWN else 202
+    return SendAnswer.of(found)
+
+
+@router.get("/api/sends", summary="List sends, newest first")
+async def list_sends(
+    services: TheServices,
+    caller: SignedIn,
+    before: Cursor = None,
+    limit: Limit = 50,
+    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
+) -> Listing[SendAnswer]:
+    page = await services.sending.list(
+        caller.id, before=before, limit=limit, states=(state,) if state else ()
+    )
+    return listing(page, SendAnswer.of)
+
+
+@router.get("/api/sends/{send_id}", summary="Read a send with its attempts and events")
+async def read(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
+    return SendAnswer.of(await services.sending.get(caller.id, send_id=str(send_id)))
+
+
+@router.post("/api/sends/{send_id}/cancel", summary="Take a send back")
+async def cancel(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
+    """Answers 409 once it is on the wire: from then on a copy may be out."""
+    return SendAnswer.of(await services.sending.cancel(caller.id, send_id=str(send_id)))
+
+
+@router.post("/api/sends/{send_id}/settle", summary="Say what became of an unknown send")
+async def settle(send_id: SendId, body: SettleInput, services: TheServices, caller: SignedIn) -> SendAnswer:
+    """With ``send_again`` the answer is the new send; its ``previous_send_id`` is this one."""
+    settled = await services.settling.settle(
+        caller.id, send_id=str(send_id), verdict=body.verdict, send_again=body.send_again
+    )
+    return SendAnswer.of(settled.again or settled.send)

@@ -1,0 +1,103 @@
+"""The list of sends, one send, and what a person can do about it."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request, Response
+
+from replysequence.domain.errors import Conflict
+from replysequence.domain.send import Send, State, Verdict
+from replysequence.services import Services
+from replysequence.web.api.inputs import Cursor, SendId
+from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
+from replysequence.web.notices import Notice, go
+from replysequence.web.rendering import render, render_part
+
+router = APIRouter(include_in_schema=False)
+
+FILTERS: dict[str, tuple[State, ...]] = {
+    "open": (State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING),
+    "unknown": (State.UNKNOWN,),
+    "sent": (State.SENT, State.SETTLED_SENT),
+    "failed": (State.FAILED, State.SETTLED_NOT_SENT, State.CANCELLED),
+}
+"""The tabs of the list, in order, and the states that each shows."""
+
+LOOKED_FOR = frozenset({State.UNKNOWN, State.SENT, State.SETTLED_SENT})
+"""States in which the message may be in the person's Sent folder."""
+
+Show = Literal["all", "open", "unknown", "sent", "failed"]
+
+
+@router.get("/sends")
+async def list_sends(
+    request: Request,
+    services: TheServices,
+    caller: SignedIn,
+    before: Cursor = None,
+    show: Annotated[Show, Query()] = "all",
+) -> Response:
+    page = await services.sending.list(caller.id, before=before, limit=30, states=FILTERS.get(show, ()))
+    return render(request, "sends.html", page=page, show=show, shows=("all", *FILTERS), first=before is None)
+
+
+@router.get("/sends/{send_id}")
+async def read(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
+    send, sent_folder = await _shown(services, caller.id, send_id=str(send_id))
+    return render(request, "send.html", send=send, sent_folder=sent_folder)
+
+
+@router.get("/sends/{send_id}/progress")
+async def progress(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
+    """The part of the page that changes. It asks for itself again until nothing more can happen by itself."""
+    send, sent_folder = await _shown(services, caller.id, send_id=str(send_id))
+    return render_part(request, "_send.html", send=send, sent_folder=sent_folder)
+
+
+@router.get("/sends/{send_id}/line")
+async def line(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
+    """The same for a line of the list."""
+    send = await services.sending.get(caller.id, send_id=str(send_id))
+    return render_part(request, "_send_line.html", send=send)
+
+
+@router.post("/sends/{send_id}/cancel")
+async def cancel(send_id: SendId, services: TheServices, cookies: TheCookies, caller: AtABrowser) -> Response:
+    try:
+        await services.sending.cancel(caller.id, send_id=str(send_id))
+        notice = Notice("good", "Cancelled. The message was not sent.")
+    except Conflict as error:
+        notice = Notice("bad", error.message)
+    return go(f"/sends/{send_id}", cookies=cookies, notice=notice)
+
+
+@router.post("/sends/{send_id}/settle")
+async def settle(
+    send_id: SendId,
+    services: TheServices,
+    cookies: TheCookies,
+    caller: AtABrowser,
+    answer: Annotated[Literal["sent", "not_sent", "again"], Form()],
+) -> Response:
+    """What the person found in their Sent folder; ``again`` is: not there, send it again."""
+    verdict = Verdict.SENT if answer == "sent" else Verdict.NOT_SENT
+    try:
+        settled = await services.settling.settle(
+            caller.id, send_id=str(send_id), verdict=verdict, send_again=answer == "again"
+        )
+    except Conflict as error:
+        return go(f"/sends/{send_id}", cookies=cookies, notice=Notice("bad", error.message))
+    said = {
+        "sent": "Noted as sent.",
+        "not_sent": "Noted as not sent.",
+        "again": "Noted as not sent. This is the new send.",
+    }
+    shown = settled.again or settled.send
+    return go(f"/sends/{shown.id}", cookies=cookies, notice=Notice("good", said[answer]))
+
+
+async def _shown(services: Services, user_id: str, *, send_id: str) -> tuple[Send, str | None]:
+    """A send, and a link to the Sent folder where a look there helps."""
+    send = await services.sending.get(user_id, send_id=send_id)
+    if send.state not in LOOKED_FOR:
+        return send, None
+    return send, await services.settling.sent_folder_url(user_id, send_id=send_id)

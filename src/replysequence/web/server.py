@@ -1,0 +1,87 @@
+"""The web application, built from the verbs it offers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from replysequence import __version__
+from replysequence.services import Services
+from replysequence.web import api, errors, pages
+from replysequence.web.body_limit import BodyLimit
+from replysequence.web.envelope import Envelope
+from replysequence.web.gate import Gate
+from replysequence.web.rendering import STATIC
+from replysequence.web.security import Cookies
+
+Hook = Callable[[], Awaitable[None]]
+Problems = Callable[[], Awaitable[Sequence[str]]]
+
+_A_YEAR = "public, max-age=31536000, immutable"
+
+
+async def _nothing() -> None:
+    """The hook of who has nothing to do."""
+
+
+async def _no_problems() -> Sequence[str]:
+    return ()
+
+
+def create(
+    services: Services, *, start: Hook = _nothing, stop: Hook = _nothing, problems: Problems = _no_problems
+) -> FastAPI:
+    """Build the application.
+
+    ``start`` and ``stop`` run before the first and after the last request. ``problems`` says in sentences why the
+    service is not ready to serve (``/readyz``); an empty answer means that it is.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await start()
+        try:
+            yield
+        finally:
+            await stop()
+
+    app = FastAPI(
+        title="ReplySequence",
+        version=__version__,
+        description="Follow-up drafts leave from the sales person's own address. "
+        "Authenticate with `Authorization: Bearer rs_…`.",
+        lifespan=lifespan,
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        responses={"4XX": {"model": errors.ErrorAnswer}, "5XX": {"model": errors.ErrorAnswer}},
+        # It would record the values that failed validation.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.services = services
+    app.state.cookies = Cookies(secure=services.secure_cookies)
+    app.state.problems = problems
+    errors.install(app)
+    for router in (*api.ROUTERS, *pages.ROUTERS):
+        app.include_router(router)
+    app.mount("/static", _Static(directory=STATIC), name="static")
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Gate, services=services)
+    app.add_middleware(Envelope, secure=services.secure_cookies)
+    return app
+
+
+class _Static(StaticFiles):
+    """Files whose addresses carry a mark of their content, so a browser need never ask again."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200:
+            response.headers["Cache-Control"] = (
+                _A_YEAR if b"v=" in scope["query_string"] else "public, max-age=300"
+            )
+        return response
