@@ -142,15 +142,16 @@ def test_admin_consent_is_no_matter_for_common(microsoft: MicrosoftApp) -> None:
         ({"redirect_uri": None}, 900971),
         ({"client_id": "nobody"}, 700016),
         ({"client_id": None}, 700016),
-        ({"segment": "no-such-tenant.example"}, 90002),
     ],
 )
 def test_what_could_send_a_code_astray_stays_on_the_page(
     microsoft: MicrosoftApp, changes: dict[str, str | None], number: int
 ) -> None:
-    segment = changes.pop("segment", None) or "common"
-    page = microsoft.authorize(segment=segment, **changes)
-    assert f"AADSTS{number}: " in page.text
+    assert f"AADSTS{number}: " in microsoft.authorize_with(changes).text
+
+
+def test_an_unknown_tenant_is_said_on_the_page(microsoft: MicrosoftApp) -> None:
+    assert "AADSTS90002: " in microsoft.authorize(segment="no-such-tenant.example").text
 
 
 def test_the_port_of_localhost_does_not_matter(microsoft: MicrosoftApp) -> None:
@@ -175,7 +176,7 @@ def test_the_port_of_localhost_does_not_matter(microsoft: MicrosoftApp) -> None:
 def test_a_mistake_in_the_request_comes_back_to_the_app(
     microsoft: MicrosoftApp, changes: dict[str, str | None], error: str, number: int
 ) -> None:
-    callback = microsoft.authorize(**changes).callback
+    callback = microsoft.authorize_with(changes).callback
     assert callback["error"] == error
     assert callback["error_description"].startswith(f"AADSTS{number}: ")
     assert callback["state"] == "state-1"

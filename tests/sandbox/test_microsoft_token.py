@@ -134,7 +134,7 @@ def test_a_wrong_exchange_is_refused_and_leaves_the_code_whole(
     microsoft: MicrosoftApp, changes: dict[str, str | None], refusal: tuple[int, str, int]
 ) -> None:
     code = microsoft.code()
-    assert refused(microsoft.exchange(changes.pop("code", code) or "", **changes)) == refusal
+    assert refused(microsoft.exchange_with({"code": code} | changes)) == refusal
     assert microsoft.exchange(code).status == 200
 
 
@@ -164,7 +164,7 @@ def test_a_code_belongs_to_its_client(microsoft: MicrosoftApp) -> None:
 
 
 def test_a_challenge_without_method_is_plain(microsoft: MicrosoftApp) -> None:
-    code = microsoft.code(code_challenge="p" * 50, code_challenge_method=None)
+    code = microsoft.code_with({"code_challenge": "p" * 50, "code_challenge_method": None})
     assert microsoft.exchange(code, code_verifier="p" * 50).status == 200
 
 

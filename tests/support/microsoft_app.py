@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -110,9 +111,13 @@ class MicrosoftApp:
         """`path` at the sandbox."""
         return self.box.base_url + path
 
-    def authorize(self, *, segment: str = "common", **changes: str | None) -> Page:
+    def authorize(self, *, segment: str = "common", **changes: str) -> Page:
+        """The first page of the usual authorization request, changed as said."""
+        return self.authorize_with(changes, segment=segment)
+
+    def authorize_with(self, changes: Mapping[str, str | None], *, segment: str = "common") -> Page:
         """The first page of the usual authorization request; a change to None leaves a parameter out."""
-        parameters: dict[str, str | None] = {
+        usual = {
             "client_id": self.box.environment["MICROSOFT_CLIENT_ID"],
             "response_type": "code",
             "redirect_uri": CALLBACK,
@@ -122,40 +127,43 @@ class MicrosoftApp:
             "code_challenge": s256(VERIFIER),
             "code_challenge_method": "S256",
         }
-        kept = {name: value for name, value in (parameters | changes).items() if value is not None}
-        url = self.url(f"/{segment}/oauth2/v2.0/authorize?{urlencode(kept)}")
+        url = self.url(f"/{segment}/oauth2/v2.0/authorize?{urlencode(_kept(usual | dict(changes)))}")
         return Page(call("GET", url), self.box.base_url)
 
-    def code(self, email: str = WORK, *, segment: str = "common", **changes: str | None) -> str:
+    def code(self, email: str = WORK, *, segment: str = "common", **changes: str) -> str:
         """A fresh authorization code."""
-        page = self.authorize(segment=segment, **changes).pick(email)
+        return self.code_with(changes, email=email, segment=segment)
+
+    def code_with(
+        self, changes: Mapping[str, str | None], *, email: str = WORK, segment: str = "common"
+    ) -> str:
+        """A fresh authorization code; a change to None leaves a parameter out."""
+        page = self.authorize_with(changes, segment=segment).pick(email)
         return (page if page.answer.status == 302 else page.accept()).callback["code"]
 
-    def token(self, *, segment: str = "common", **fields: str | None) -> Answer:
+    def token(self, fields: Mapping[str, str | None], *, segment: str = "common") -> Answer:
         """A token request with the app's credentials; a field of None is left out."""
-        usual: dict[str, str | None] = {
+        usual = {
             "client_id": self.box.environment["MICROSOFT_CLIENT_ID"],
             "client_secret": self.box.environment["MICROSOFT_CLIENT_SECRET"],
         }
-        form = {name: value for name, value in (usual | fields).items() if value is not None}
-        return call("POST", self.url(f"/{segment}/oauth2/v2.0/token"), form=form)
+        return call("POST", self.url(f"/{segment}/oauth2/v2.0/token"), form=_kept(usual | dict(fields)))
 
-    def exchange(self, code: str, *, segment: str = "common", **changes: str | None) -> Answer:
+    def exchange(self, code: str, *, segment: str = "common", **changes: str) -> Answer:
         """Exchange a code."""
-        usual: dict[str, str | None] = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": CALLBACK,
-            "code_verifier": VERIFIER,
-        }
-        return self.token(segment=segment, **(usual | changes))
+        return self.exchange_with({"code": code} | changes, segment=segment)
 
-    def refresh(self, refresh_token: str, *, segment: str = "common", **changes: str | None) -> Answer:
+    def exchange_with(self, changes: Mapping[str, str | None], *, segment: str = "common") -> Answer:
+        """The usual exchange of the code among `changes`; a change to None leaves a field out."""
+        usual = {"grant_type": "authorization_code", "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        return self.token(usual | dict(changes), segment=segment)
+
+    def refresh(self, refresh_token: str, *, segment: str = "common", **changes: str) -> Answer:
         """Refresh."""
-        usual: dict[str, str | None] = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-        return self.token(segment=segment, **(usual | changes))
+        fields = {"grant_type": "refresh_token", "refresh_token": refresh_token} | changes
+        return self.token(fields, segment=segment)
 
-    def connect(self, email: str = WORK, *, segment: str = "common", **changes: str | None) -> Any:
+    def connect(self, email: str = WORK, *, segment: str = "common", **changes: str) -> Any:
         """The token answer of a whole connect."""
         return self.exchange(self.code(email, segment=segment, **changes), segment=segment).json
 
@@ -173,6 +181,10 @@ class MicrosoftApp:
         """POST these very bytes to sendMail."""
         headers = bearer(access_token) | {"Content-Type": content_type}
         return call("POST", self.url("/v1.0/me/sendMail"), body=body, headers=headers)
+
+
+def _kept(given: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def bearer(access_token: str) -> dict[str, str]:

@@ -63,10 +63,17 @@ async def hang(request: Request, *, seconds: float) -> None:
 
 
 async def break_off(request: Request, response: Response, send: Send) -> None:
-    """Send the header section and half of the body of `response`, then close the connection."""
+    """Send the header section and half of the body of `response`, then close the connection.
+
+    A response without a body breaks off in the middle of its status line.
+    """
+    body = bytes(response.body)
+    if not body:
+        _transport(request).write(b"HTTP/1.")
+        await hang_up(request)
+        return
     await send(
         {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
     )
-    body = bytes(response.body)
     await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
     await hang_up(request)

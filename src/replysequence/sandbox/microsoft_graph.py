@@ -12,6 +12,7 @@ from collections import Counter, defaultdict, deque
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.utils import format_datetime
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -265,13 +266,15 @@ def error(request: Request, refusal: GraphRefusal) -> Response:
 def failure(fault: Fault) -> Response:
     """What Graph answers when the fault menu says so: its envelope, or a web page from a gateway.
 
-    A Retry-After says that nothing was done, so a failure after acceptance has none.
+    A Retry-After says that nothing was done, so a 503 after acceptance comes from a gateway and has none.
     """
-    status = fault.menu.status or 503
-    if fault.menu.answer == "html" or status not in _FAULTS:
-        return HTMLResponse(f"<html><body><h1>{status} Service Unavailable</h1></body></html>", status)
+    status, after = fault.menu.status, fault.menu.phase is Phase.AFTER
+    if status not in _FAULTS or (after and status == 503):
+        return HTMLResponse(
+            f"<html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>", status
+        )
     trace = {"request-id": str(uuid.uuid4())}
-    if status in {429, 503} and fault.menu.phase is Phase.BEFORE:
+    if status in {429, 503}:
         trace["Retry-After"] = str(fault.retry_after_seconds)
     return _envelope(status, *_FAULTS[status], trace)
 
