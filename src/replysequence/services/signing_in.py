@@ -29,6 +29,7 @@ from replysequence.storage.database import Database, Transaction
 from replysequence.storage.users import User
 
 SET_UP_LIFETIME = timedelta(hours=24)
+SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
 MIN_PASSWORD = 10
 MAX_PASSWORD = 1024
 MAX_KEYS = 50
@@ -160,6 +161,18 @@ class SigningIn:
                 )
             raise NotSignedIn("The address or the password is wrong.")
         return await self._database.transaction(_open_session, user=login.user, session=_new_token())
+
+    async def sign_in_link(self, email: str) -> Secret:
+        """A one-time token that signs an existing person in: for the command line. Raises :class:`NotFound`."""
+        token = _new_token()
+        await self._database.transaction(_offer_sign_in, email=email, token_hash=_hash(token))
+        return token
+
+    async def sign_in_with_link(self, token: str) -> Session:
+        """Sign in with a token of :meth:`sign_in_link`, once. Raises :class:`NotFound`."""
+        return await self._database.transaction(
+            _sign_in_with_link, token_hash=hash_of(token), session=_new_token()
+        )
 
     async def sign_out(self, session_hash: str) -> None:
         """End one session, at once and everywhere."""
@@ -303,6 +316,29 @@ def _offer_setup(transaction: Transaction, *, token_hash: str) -> bool:
         lifetime=SET_UP_LIFETIME,
     )
     return True
+
+
+def _offer_sign_in(transaction: Transaction, *, email: str, token_hash: str) -> None:
+    login = users.login(transaction, email=email)
+    if login is None:
+        raise NotFound("user")
+    invitations.create(
+        transaction,
+        token_hash=token_hash,
+        email=login.user.email,
+        is_admin=login.user.is_admin,
+        invited_by=login.user.id,
+        lifetime=SIGN_IN_LINK_LIFETIME,
+    )
+
+
+def _sign_in_with_link(transaction: Transaction, *, token_hash: str, session: Secret) -> Session:
+    """An invitation of somebody by themselves signs them in; any other one is no such link."""
+    offered = invitations.use(transaction, token_hash=token_hash)
+    login = users.login(transaction, email=offered.email) if offered.email else None
+    if login is None or login.user.id != offered.invited_by:
+        raise NotFound("sign-in link")
+    return _open_session(transaction, user=login.user, session=session)
 
 
 def _join(
