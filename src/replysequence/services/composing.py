@@ -42,10 +42,6 @@ def compose(
 def problems_of(message: Message, *, draft: Draft, route: Route, registry: Registry) -> list[Problem]:
     """Everything that keeps ``message`` from leaving on ``route``, and everything worth a warning."""
     problems = check_message(message)
-    if not message.subject.strip():
-        problems.append(Problem("subject", "There is no subject.", "warning"))
-    if not (message.html or "").strip() and not (message.text or "").strip():
-        problems.append(Problem("text", "The message is empty.", "warning"))
     if route.connection_id is None:
         return problems + registry.relay_named(route.via).check(message)
     return problems + registry.mailbox(route.via).check(message, thread_id=draft.content.thread_id)
