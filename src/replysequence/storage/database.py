@@ -21,7 +21,7 @@ from replysequence.storage.postgresql import THREADS, TransactionThreads, postgr
 from replysequence.storage.sqlite import READERS, GroupCommit, sqlite_engine
 from replysequence.storage.wakeups import PostgresqlListener, Wakeups, notify
 
-__all__ = ["Transaction", "AnyRow", "Database", "engine_for", "notify", "now", "parse_url"]
+__all__ = ["AnyRow", "Database", "Transaction", "engine_for", "notify", "now", "parse_url"]
 
 P = ParamSpec("P")
 T = TypeVar("T")

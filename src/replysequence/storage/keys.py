@@ -54,10 +54,12 @@ def read_key_file(path: Path) -> tuple[Key, ...]:
     """The keys in ``path``. Raises InvalidInput when another account of this machine can read or change
     it.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        if not stat.S_ISREG(state.st_mode):
+            raise InvalidInput("ENCRYPTION_KEYS", f"{path} is not a file.")
+        if state.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise InvalidInput(
                 "ENCRYPTION_KEYS",
                 f"Others on this machine could read the key file {path}. Run: chmod 600 {path}",

@@ -7,6 +7,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from replysequence.domain.errors import Conflict, NotFound
+from replysequence.domain.event import Kind
+from replysequence.storage import events
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.tables import users
@@ -64,6 +66,8 @@ def create(connection: Connection, *, email: str, name: str, password_hash: str,
         raise Conflict(
             "Somebody with this e-mail address has an account already.", code="email_taken"
         ) from error
+    data = {"is_admin": is_admin}
+    events.append(connection, user_id=user.id, kind=Kind.USER_JOINED, data=data, at=moment)
     return user
 
 
@@ -109,6 +113,7 @@ def set_name(connection: Connection, *, user_id: str, name: str) -> None:
 def set_password(connection: Connection, *, user_id: str, password_hash: str) -> None:
     """Change a person's password. Raises NotFound. Sessions stay: end them with ``sessions.end_others``."""
     _change(connection, user_id=user_id, password_hash=password_hash)
+    events.append(connection, user_id=user_id, kind=Kind.USER_PASSWORD_CHANGED)
 
 
 def lock(connection: Connection, *, user_id: str) -> None:

@@ -30,6 +30,7 @@ MAX_LENGTH = 32_768
 _SEALED = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)")
 _SEALED_HEAD = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.")
 _HEAD = len(FORMAT) + 1 + 32 + 1
+_PROOFS = select(vault_keys.c.key_id, vault_keys.c.proof)
 _PROOF = "this key sealed the vault"
 
 
@@ -90,9 +91,7 @@ class Vault:
         Raises VaultKeyWrong when a key has the id of another, VaultKeyMissing when stored secrets need a key
         that is not there. Then nothing has been changed.
         """
-        proofs: dict[str, str] = dict(
-            connection.execute(select(vault_keys.c.key_id, vault_keys.c.proof)).tuples().all()
-        )
+        proofs = dict(connection.execute(_PROOFS).all())
         for key_id in self._ciphers.keys() & proofs.keys():
             self._check_proof(key_id, proofs[key_id])
         missing = key_ids_in_use(connection) - self._ciphers.keys()
@@ -156,7 +155,7 @@ def key_ids_in_use(connection: Connection) -> set[str]:
 
 def _parse(text: str) -> tuple[str, bytes]:
     match = _SEALED.fullmatch(text) if len(text) <= MAX_LENGTH else None
-    if match is None:
+    if match is None or len(match[2]) % 4 == 1:  # no number of bytes encodes to that length
         raise VaultError("A stored secret has no valid form.")
     sealed = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
     if len(sealed) <= NONCE_BYTES + TAG_BYTES or _encode(sealed) != match[2]:
