@@ -405,7 +405,7 @@ TRANSIENT = {
 async def test_a_passing_fault_disconnects_nobody(*, says: Says) -> None:
     for call in (exchange, refresh):
         with pytest.raises(TryLater):
-            await call(Provider(says))  # type: ignore[operator]
+            await call(Provider(says))
 
 
 async def test_a_busy_provider_says_when_to_come_back() -> None:
