@@ -5,7 +5,6 @@ from datetime import datetime
 
 from replysequence.domain.draft import Draft
 from replysequence.domain.message import Address, Attachment, Message, Problem, check_message, new_message_id
-from replysequence.domain.plain_text import plain_text
 from replysequence.domain.send import Route
 from replysequence.providers.registry import Registry
 from replysequence.services.sanitizing import sanitize
@@ -16,7 +15,6 @@ def compose(
 ) -> Message:
     """The message that ``draft`` becomes on ``route``; ``date`` is when it leaves, as far as known."""
     content = draft.content
-    html = sanitize(content.html) if content.html else None
     reply_to: tuple[Address, ...] = content.reply_to
     if not reply_to and route.reply_to is not None:
         reply_to = (route.reply_to,)
@@ -27,9 +25,9 @@ def compose(
         bcc=content.bcc,
         reply_to=reply_to,
         subject=content.subject,
-        html=html,
-        # Derived once, here: what is frozen is what leaves, and no worker has to do it again.
-        text=plain_text(html) if content.text is None and html else content.text,
+        html=sanitize(content.html) if content.html else None,
+        # Absent text stays absent: a provider that takes one body (Graph's JSON form) is given the HTML alone.
+        text=content.text,
         attachments=tuple(files),
         message_id=new_message_id(send_id, route.sender.domain),
         date=date,
