@@ -309,7 +309,7 @@ def test_the_messages_of_a_day_run_out_and_come_back(microsoft: MicrosoftApp) ->
 def test_a_fifth_send_at_the_same_time_is_throttled(microsoft: MicrosoftApp) -> None:
     token = microsoft.connect()["access_token"]
     settings = microsoft.box.world.settings[Vendor.MICROSOFT]
-    settings.max_in_flight, settings.send_latency_seconds = 1, 0.5
+    settings.max_in_flight, settings.send_latency_seconds = 1, 1.0
     answers: list[Answer] = []
     first = threading.Thread(target=lambda: answers.append(microsoft.send(token, simple_mail(BOB))))
     second = threading.Thread(target=lambda: answers.append(microsoft.send(token, simple_mail(CHARLIE))))

@@ -14,7 +14,7 @@ from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import parseaddr
+from email.utils import getaddresses, parseaddr
 from html.parser import HTMLParser
 from typing import Any
 
@@ -210,7 +210,7 @@ def _mailboxes(body: dict[str, Any], name: str, *, at_most: int | None = None) -
             400, "validation_error", f"The `{name}` field must have at most {at_most} entries."
         )
     for entry in entries:
-        if not isinstance(entry, str) or _CONTROLS.search(entry) or not _ADDRESS.fullmatch(bare(entry)):
+        if not isinstance(entry, str) or not _is_mailbox(entry):
             raise ResendRefusal(
                 400,
                 "validation_error",
@@ -218,6 +218,11 @@ def _mailboxes(body: dict[str, Any], name: str, *, at_most: int | None = None) -
                 "`Name <email@example.com>` format.",
             )
     return tuple(entries)
+
+
+def _is_mailbox(entry: str) -> bool:
+    found = getaddresses([entry])
+    return len(found) == 1 and not _CONTROLS.search(entry) and bool(_ADDRESS.fullmatch(found[0][1]))
 
 
 def _address(mailbox: str) -> Address:

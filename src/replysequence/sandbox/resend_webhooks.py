@@ -160,8 +160,10 @@ class Webhooks:
         return {"type": event, "created_at": _iso(self._world.clock.now()), "data": data | extra}
 
     async def _deliver(self, delivery: Delivery, manner: Manner) -> None:
+        due = self._world.clock.now()
         for wait in (0, *RETRY_SECONDS):
-            await self._wait(wait)
+            due += timedelta(seconds=wait)
+            await self._until(due)
             url = self._world.resend.webhook_url
             if url is None:
                 return
@@ -171,9 +173,8 @@ class Webhooks:
             if 200 <= status < 300:
                 return
 
-    async def _wait(self, seconds: float) -> None:
-        """Until the sandbox's clock has moved on by `seconds`; whoever advances it shortens the wait."""
-        due = self._world.clock.now() + timedelta(seconds=seconds)
+    async def _until(self, due: datetime) -> None:
+        """Wait until the sandbox's clock says `due`; whoever advances it shortens the wait."""
         while self._world.clock.now() < due:  # noqa: ASYNC110 - no event tells that the clock was advanced
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
