@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "cli": frozenset({"app", "domain", "logs", "providers", "sandbox", "services", "settings", "storage"})
     | frozenset({"web", "worker"}),
     "__main__": frozenset({"cli"}),
-    "__init__": frozenset({"app", "domain", "providers", "services", "settings"}),
+    "__init__": frozenset({"_version", "app", "domain", "providers", "services", "settings"}),
+    "_version": frozenset(),
 }
 
 # The one home of each outside library, by the name that is imported. Two places only where 0002 says why.
