@@ -38,6 +38,7 @@ class Worker:
     async def run(self) -> None:
         """Work until :meth:`stop`; then finish what is in hand and return."""
         silence = self._database.listen(SENDS_CHANNEL, self._wake.set)
+        _log.info("worker.started")
         reaper = asyncio.create_task(self._reap_now_and_then(), name="reaper")
         try:
             while not self._stopping:
