@@ -148,12 +148,11 @@ async def serve(
             )
         )
         working = asyncio.create_task(app.worker.run()) if with_worker else None
-        stopping = asyncio.create_task(_stop_on_signal(server.stop))
         try:
-            await ready(app)
-            await server.serve(sockets=[sock])
+            with _stopped_by_signals(server.stop):
+                await ready(app)
+                await server.serve(sockets=[sock])
         finally:
-            stopping.cancel()
             if working is not None:
                 app.worker.stop()
                 await working
@@ -162,11 +161,8 @@ async def serve(
 async def work(settings: Settings) -> None:
     """Run a worker alone until the process is told to stop."""
     async with running(settings) as app:
-        stopping = asyncio.create_task(_stop_on_signal(app.worker.stop))
-        try:
+        with _stopped_by_signals(app.worker.stop):
             await app.worker.run()
-        finally:
-            stopping.cancel()
 
 
 async def problems(app: App) -> list[str]:
@@ -190,15 +186,23 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _stop_on_signal(stop: Callable[[], None]) -> None:
+@contextmanager
+def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Call ``stop`` at the first SIGINT or SIGTERM; the second one ends the process at once."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
-    _log.info("process.stopping")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)
-    stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def told() -> None:
+        _log.info("process.stopping")
+        for number in numbers:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        stop()
+
+    for number in numbers:
+        loop.add_signal_handler(number, told)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
