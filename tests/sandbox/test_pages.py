@@ -136,10 +136,22 @@ def test_a_person_breaks_the_next_send_with_plain_words(app: GoogleApp) -> None:
 
 
 def test_every_fault_on_the_page_can_be_ordered(app: GoogleApp) -> None:
-    for value in set(re.findall(r'<option value="(\w+:\w+)"', get(app, "/faults").text)):
-        assert post(app, "/faults", {"vendor": "google", "what": value}).status == 302, value
+    for section in get(app, "/faults").text.split('name="vendor" value="')[1:]:
+        vendor = section.partition('"')[0]
+        for value in re.findall(r'<option value="(\w+:\w+)"', section):
+            assert post(app, "/faults", {"vendor": vendor, "what": value}).status == 302, value
 
-    assert {fault.kind for fault in app.box.world.faults} == set(MENU)
+    armed = list(app.box.world.faults)
+    assert {fault.kind for fault in armed} == set(MENU)
+    assert {fault.vendor for fault in armed} == set(Vendor)
+
+
+def test_a_vendor_offers_only_the_endpoints_that_it_has(app: GoogleApp) -> None:
+    relay = get(app, "/faults").text.partition(">Resend</h2>")[2]
+
+    assert "When a message is sent" in relay
+    assert "On the sign-in page" not in relay
+    assert post(app, "/faults", {"vendor": "resend", "what": "authorize:error_page"}).status == 400
 
 
 def test_faults_are_removed_one_by_one_or_all_together(app: GoogleApp) -> None:

@@ -13,13 +13,13 @@ from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.actions import ACTIONS, act, switch
 from replysequence.sandbox.faults import MENU, Endpoint, Fault
 from replysequence.sandbox.mailbox import open_mail
-from replysequence.sandbox.site import Site
+from replysequence.sandbox.site import StandIn
 from replysequence.sandbox.world import Message, VendorSettings, World
 
 
-def routes(world: World, sites: Mapping[Vendor, Site]) -> list[BaseRoute]:
+def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]:
     """Every route of the control API."""
-    api = _Control(world, sites)
+    api = _Control(world, stand_ins)
     table = (
         ("/state", api.state, ["GET"]),
         ("/ledger", api.ledger, ["GET"]),
@@ -58,9 +58,9 @@ async def _fields(request: Request) -> dict[str, Any]:
 
 
 class _Control:
-    def __init__(self, world: World, sites: Mapping[Vendor, Site]) -> None:
+    def __init__(self, world: World, stand_ins: Mapping[Vendor, StandIn]) -> None:
         self._world = world
-        self._sites = sites
+        self._stand_ins = stand_ins
 
     async def state(self, _: Request) -> Response:
         world = self._world
@@ -165,7 +165,7 @@ class _Control:
         given = await _fields(request)
         given["vendor"] = Vendor(given.get("vendor", ""))
         given["endpoint"] = Endpoint(given.get("endpoint", Endpoint.SEND))
-        return JSONResponse(_fault(self._world.faults.arm(Fault(**given))), 201)
+        return JSONResponse(_fault(self._stand_ins[given["vendor"]].arm(Fault(**given))), 201)
 
     async def disarm(self, request: Request) -> Response:
         wanted = request.query_params.get("id")
@@ -180,7 +180,7 @@ class _Control:
         action = given.pop("do", None)
         if action is not None and action not in ACTIONS:
             raise ValueError(f"There is no action {action!r}; the actions are {', '.join(ACTIONS)}.")
-        switch(account, given, site=self._sites[account.vendor])
+        switch(account, given, site=self._stand_ins[account.vendor].site)
         if action is not None:
             act(self._world, account, action)
         return JSONResponse(_account(account))

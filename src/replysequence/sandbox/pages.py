@@ -16,7 +16,7 @@ from replysequence.sandbox.actions import ACTIONS, act, switch
 from replysequence.sandbox.faults import MENU, Endpoint, Fault
 from replysequence.sandbox.mailbox import ReceivedMail, open_mail
 from replysequence.sandbox.rendering import STATIC, page, redirect
-from replysequence.sandbox.site import Handler, Site
+from replysequence.sandbox.site import Handler, StandIn
 from replysequence.sandbox.world import Message, World
 
 VIA: Final = {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook", Vendor.RESEND: "Resend"}
@@ -41,9 +41,9 @@ _MAIL_POLICY: Final = (
 )
 
 
-def routes(world: World, sites: Mapping[Vendor, Site]) -> list[BaseRoute]:
+def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]:
     """Every page."""
-    pages = _Pages(world, sites)
+    pages = _Pages(world, stand_ins)
     gets: tuple[tuple[str, Handler], ...] = (
         ("/", pages.mailboxes),
         ("/mailbox/{address}", pages.mailbox),
@@ -88,9 +88,9 @@ def _not_found() -> Response:
 
 
 class _Pages:
-    def __init__(self, world: World, sites: Mapping[Vendor, Site]) -> None:
+    def __init__(self, world: World, stand_ins: Mapping[Vendor, StandIn]) -> None:
         self._world = world
-        self._sites = sites
+        self._stand_ins = stand_ins
 
     async def mailboxes(self, _: Request) -> Response:
         senders = Counter(message.account for message in self._world.messages.values() if message.in_sent)
@@ -167,8 +167,10 @@ class _Pages:
             here="faults",
             problem=problem,
             armed=[(fault, sentence(fault), how_often(fault)) for fault in self._world.faults],
-            vendors=[(vendor, _COMPANY[vendor]) for vendor in self._sites],
-            endpoints=_WHERE,
+            vendors=[
+                (vendor, _COMPANY[vendor], [pair for pair in _WHERE if pair[0] in stand_in.endpoints])
+                for vendor, stand_in in self._stand_ins.items()
+            ],
             menu=list(MENU.values()),
             speakers={(vendor, where): _speaker(vendor, where) for vendor in Vendor for where in Endpoint},
             accounts=list(self._world.accounts),
@@ -178,16 +180,15 @@ class _Pages:
         form = await _form(request)
         where, _, kind = form.get("what", "").partition(":")
         try:
-            self._world.faults.arm(
-                Fault(
-                    kind=kind,
-                    vendor=Vendor(form.get("vendor", "")),
-                    endpoint=Endpoint(where),
-                    account=form.get("account") or None,
-                    count=int(form["count"]) if form.get("count") else None,
-                    delay_seconds=float(form.get("delay_seconds") or 30),
-                )
+            fault = Fault(
+                kind=kind,
+                vendor=Vendor(form.get("vendor", "")),
+                endpoint=Endpoint(where),
+                account=form.get("account") or None,
+                count=int(form["count"]) if form.get("count") else None,
+                delay_seconds=float(form.get("delay_seconds") or 30),
             )
+            self._stand_ins[fault.vendor].arm(fault)
         except ValueError as error:
             return self._faults_page(str(error))
         return redirect("/faults")
@@ -213,14 +214,14 @@ class _Pages:
             people=[
                 (account, self._tables(account))
                 for account in self._world.accounts
-                if account.vendor in self._sites
+                if account.vendor in self._stand_ins
             ],
             actions=ACTIONS,
             via=VIA,
         )
 
     def _tables(self, account: Account) -> list[tuple[str, str, Mapping[str, str], str]]:
-        site, switches = self._sites[account.vendor], account.switches
+        site, switches = self._stand_ins[account.vendor].site, account.switches
         return [
             ("at_consent", "On the sign-in page", site.consent_failures, switches.at_consent),
             ("at_token", "When access is refreshed", site.token_failures, switches.at_token),
@@ -241,7 +242,7 @@ class _Pages:
             switch(
                 account,
                 {**changes, "unverified_app": "unverified_app" in form},
-                site=self._sites[account.vendor],
+                site=self._stand_ins[account.vendor].site,
             )
         except ValueError as error:
             return self._people_page(str(error))

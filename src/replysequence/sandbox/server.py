@@ -16,10 +16,10 @@ VENDORS = (google.stand_in, microsoft.stand_in, resend.stand_in)
 
 def build_app(world: World) -> Starlette:
     """The whole sandbox around `world`: every vendor at its real paths, the pages, the control API."""
-    stand_ins: list[StandIn] = [stand_in(world) for stand_in in VENDORS]
-    sites = {stand_in.site.vendor: stand_in.site for stand_in in stand_ins}
-    routes = [*pages.routes(world, sites), *control.routes(world, sites)]
-    for stand_in in stand_ins:
+    made: list[StandIn] = [stand_in(world) for stand_in in VENDORS]
+    stand_ins = {stand_in.site.vendor: stand_in for stand_in in made}
+    routes = [*pages.routes(world, stand_ins), *control.routes(world, stand_ins)]
+    for stand_in in made:
         routes.extend(stand_in.routes)
     return Starlette(routes=routes)
 

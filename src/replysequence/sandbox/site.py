@@ -51,6 +51,20 @@ class StandIn:
     site: Site
     routes: list[BaseRoute]
 
+    @property
+    def endpoints(self) -> frozenset[Endpoint]:
+        """Where faults may strike at this vendor."""
+        applications = [route.endpoint for route in self.routes if isinstance(route, Route)]
+        return frozenset(app.where for app in applications if isinstance(app, FaultyEndpoint))
+
+    def arm(self, fault: Fault) -> Fault:
+        """Arm `fault`. Raises `ValueError` when this vendor has no such endpoint."""
+        if fault.endpoint not in self.endpoints:
+            raise ValueError(
+                f"{self.site.vendor.value} has no {fault.endpoint.value!r} for a fault to strike."
+            )
+        return self.site.faults.arm(fault)
+
 
 class FaultyEndpoint:
     """An ASGI application around one handler: asks the fault menu before and after it."""
@@ -58,7 +72,7 @@ class FaultyEndpoint:
     def __init__(self, site: Site, handler: Handler, *, endpoint: Endpoint) -> None:
         self._site = site
         self._handler = handler
-        self._endpoint = endpoint
+        self.where = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -74,7 +88,7 @@ class FaultyEndpoint:
             await self._strike_after(fault, response, request, send)
 
     async def _strikes(self, request: Request, phase: Phase) -> Fault | None:
-        faults, where = self._site.faults, (self._site.vendor, self._endpoint, phase)
+        faults, where = self._site.faults, (self._site.vendor, self.where, phase)
         if not faults.concern(*where):
             return None
         return faults.take(*where, account=await self._site.account_of(request))
@@ -117,5 +131,5 @@ class FaultyEndpoint:
             case Action.HANG:
                 await hang(request, seconds=fault.delay_seconds)
             case _:
-                response = self._site.failure(self._endpoint, fault)
+                response = self._site.failure(self.where, fault)
                 await response(request.scope, request.receive, send)
