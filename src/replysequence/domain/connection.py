@@ -19,8 +19,9 @@ class ConnectionStatus(StrEnum):
 class Connection:
     """A connected account, without its tokens.
 
-    ``issuer`` and ``subject`` identify the account (Google ``sub``; Microsoft ``tid``+``oid``); ``email`` is for display
-    and as From address, and can change. ``status_reason`` is a stable word, ``problem`` the sentence for people.
+    ``issuer`` and ``subject`` identify the account (Google ``sub``; Microsoft ``tid``+``oid``); ``email``
+    is for display and as From address, and can change. ``status_reason`` is a stable word, ``problem`` the
+    sentence for people.
     """
 
     id: str

@@ -37,7 +37,9 @@ class ReplySequenceError(Exception):
 
     code = "error"
 
-    def __init__(self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, message: str, *, code: str | None = None, details: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or type(self).code
@@ -103,8 +105,8 @@ class ConnectFailed(ReplySequenceError):
 class DatabaseUnavailable(ReplySequenceError):
     """The database cannot be reached, or cannot write (its disk is full).
 
-    ``may_have_committed`` is false when the transaction certainly left nothing behind, and true when its COMMIT was
-    sent and no answer came: read before repeating.
+    ``may_have_committed`` is false when the transaction certainly left nothing behind, and true when its
+    COMMIT was sent and no answer came: read before repeating.
     """
 
     code = "database_unavailable"
@@ -115,7 +117,9 @@ class DatabaseUnavailable(ReplySequenceError):
 
 
 class VaultError(ReplySequenceError):
-    """One stored secret cannot be opened: damaged, moved, or sealed with a key that we do not have. The rest is well."""
+    """One stored secret cannot be opened: damaged, moved, or sealed with a key that we do not have. The
+    rest is well.
+    """
 
     code = "vault_error"
 
@@ -133,7 +137,9 @@ class VaultKeyWrong(ReplySequenceError):
 
 
 class ProviderError(ReplySequenceError):
-    """What a provider's answer means. ``status`` and ``request_id`` are for the record only; nobody branches on them."""
+    """What a provider's answer means. ``status`` and ``request_id`` are for the record only; nobody
+    branches on them.
+    """
 
     code = "provider_error"
 
@@ -160,9 +166,9 @@ class NeverSent(ProviderError):
 class TryLater(ProviderError):
     """Refused for now.
 
-    ``not_before`` is the provider's own time (aware UTC) when it named one; ``delay`` is a wait in seconds when it
-    named that; with neither, the caller backs off. ``pauses_mailbox`` says that the refusal is about the mailbox
-    (its quota), not about this one message.
+    ``not_before`` is the provider's own time (aware UTC) when it named one; ``delay`` is a wait in seconds
+    when it named that; with neither, the caller backs off. ``pauses_mailbox`` says that the refusal is
+    about the mailbox (its quota), not about this one message.
     """
 
     code = "try_later"
@@ -197,7 +203,9 @@ class ReconnectNeeded(ProviderError):
 
 
 class AccessTokenRejected(ProviderError):
-    """Refused because of the access token alone: refresh it once and repeat once; again means :class:`ReconnectNeeded`."""
+    """Refused because of the access token alone: refresh it once and repeat once; again means
+    :class:`ReconnectNeeded`.
+    """
 
     code = "access_token_rejected"
 

@@ -36,14 +36,16 @@ class Kind(StrEnum):
     USER_SIGN_IN_FAILED = "user.sign_in_failed"
     USER_INVITED = "user.invited"
     USER_JOINED = "user.joined"
-    USER_PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
+    USER_PASSWORD_CHANGED = "user.password_changed"
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. ``id`` grows with time and is the paging cursor; ``data`` holds ids and words, never contents."""
+    """One thing that happened. ``id`` grows with time and is the paging cursor; ``data`` holds ids and
+    words, never contents.
+    """
 
     id: int
     user_id: str

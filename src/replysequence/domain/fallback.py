@@ -1,4 +1,6 @@
-"""Which way a draft leaves. A relay is used only by who has connected nothing; nothing else ever falls through to it."""
+"""Which way a draft leaves. A relay is used only by who has connected nothing; nothing else ever falls
+through to it.
+"""
 
 from collections.abc import Sequence
 
@@ -18,10 +20,11 @@ def choose_route(
 ) -> Route:
     """Choose the route of a draft from its owner's ``connections``.
 
-    ``wanted_connection_id`` is the From that the draft names, if any; ``person`` the owner's own name and address;
-    ``relay`` and ``relay_sender`` the configured relay and its verified address, or none.
+    ``wanted_connection_id`` is the From that the draft names, if any; ``person`` the owner's own name and
+    address; ``relay`` and ``relay_sender`` the configured relay and its verified address, or none.
     A connection that needs reconnecting keeps its sends: they wait, they do not change their sender.
-    Raises :class:`InvalidInput` when the wanted connection is not there, :class:`Conflict` when there is no way to send.
+    Raises :class:`InvalidInput` when the wanted connection is not there, :class:`Conflict` when there is no
+    way to send.
     """
     present = [c for c in connections if c.status is not ConnectionStatus.DISCONNECTING]
     if wanted_connection_id is not None:
@@ -36,7 +39,8 @@ def choose_route(
         return _through(next((c for c in present if c.is_default), present[0]))
     if relay is None or relay_sender is None:
         raise Conflict(
-            "No e-mail account is connected, and no relay is set up. Connect Gmail or Outlook under Settings → Integrations.",
+            "No e-mail account is connected, and no relay is set up. "
+            "Connect an account under Settings → Integrations.",
             code="no_way_to_send",
         )
     return Route(

@@ -1,10 +1,10 @@
 """The life of a send: its states, and the moves between them that are allowed.
 
-     accept ─▶ queued ─▶ claimed ─▶ sending ─▶ sent
-                 ▲ ▲        │          ├─▶ failed
-                 │ └────────┘          ├─▶ queued
-              waiting ◀─────┘          └─▶ unknown ─▶ settled_sent | settled_not_sent
-     queued | claimed | waiting ─▶ cancelled | failed
+accept ─▶ queued ─▶ claimed ─▶ sending ─▶ sent
+            ▲ ▲        │          ├─▶ failed
+            │ └────────┘          ├─▶ queued
+         waiting ◀─────┘          └─▶ unknown ─▶ settled_sent | settled_not_sent
+queued | claimed | waiting ─▶ cancelled | failed
 """
 
 from collections.abc import Mapping
@@ -133,7 +133,9 @@ class Send:
     draft_version: int
     state: State
     reason: str | None
-    """A stable word for why it is in this state, such as ``reconnect_needed``; none when there is nothing to explain."""
+    """A stable word for why it is in this state, such as ``reconnect_needed``; none when there is nothing
+    to explain.
+    """
     explanation: str | None
     """The same for people, in a sentence."""
     route: Route

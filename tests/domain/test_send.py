@@ -1,0 +1,44 @@
+"""The states of a send and the moves between them, as DESIGN draws them."""
+
+from replysequence.domain.send import CLAIMABLE, FINAL, MOVES, ON_THE_WIRE, OUTCOME_SHOWN, State
+
+
+def test_every_state_has_its_moves() -> None:
+    assert MOVES.keys() == set(State)
+
+
+def test_what_is_over_stays_over() -> None:
+    assert {
+        State.SENT,
+        State.FAILED,
+        State.CANCELLED,
+        State.SETTLED_SENT,
+        State.SETTLED_NOT_SENT,
+    } == FINAL
+
+
+def test_only_what_is_not_on_the_wire_can_be_cancelled() -> None:
+    assert {state for state in State if State.CANCELLED in MOVES[state]} == {
+        State.QUEUED,
+        State.WAITING,
+        State.CLAIMED,
+    }
+    assert not any(State.CANCELLED in MOVES[state] for state in ON_THE_WIRE)
+
+
+def test_an_unknown_send_is_never_queued_again() -> None:
+    assert MOVES[State.UNKNOWN].isdisjoint({State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING})
+
+
+def test_a_send_is_on_the_wire_only_after_it_was_claimed() -> None:
+    assert {state for state in State if State.SENDING in MOVES[state]} == {State.CLAIMED}
+    assert {state for state in State if State.CLAIMED in MOVES[state]} == CLAIMABLE
+
+
+def test_sent_and_unknown_come_from_the_wire_only() -> None:
+    assert {state for state in State if State.SENT in MOVES[state]} == ON_THE_WIRE
+    assert {state for state in State if State.UNKNOWN in MOVES[state]} == {State.SENDING}
+
+
+def test_who_waits_for_an_outcome_is_told_of_an_unknown_one() -> None:
+    assert {State.UNKNOWN} | FINAL == OUTCOME_SHOWN
