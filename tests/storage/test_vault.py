@@ -5,6 +5,7 @@ import itertools
 import json
 import pickle
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 from secrets import token_bytes
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from replysequence.domain.errors import VaultError, VaultKeyMissing, VaultKeyWrong
 from replysequence.domain.secret import Secret
@@ -189,10 +190,22 @@ def test_a_fresh_database_is_empty_until_a_vault_has_looked_at_it(database: Data
 
 
 def content(database: Database) -> list[object]:
-    def rows(connection):  # type: ignore[no-untyped-def]
+    def rows(connection: Connection) -> list[object]:
         return [row for table in metadata.sorted_tables for row in connection.execute(select(table))]
 
     return database.run(rows)
+
+
+def test_processes_that_bring_different_keys_of_one_name_cannot_both_start(database: Database) -> None:
+    def start(_: int) -> bool:
+        try:
+            database.run(Vault([Key("k1", token_bytes(32))]).check)
+        except VaultKeyWrong:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(start, range(16))).count(True) == 1
 
 
 def test_a_wrong_key_is_noticed_and_nothing_is_changed(

@@ -24,6 +24,7 @@ def postgresql_engine(url: URL) -> Engine:
         url,
         pool_size=THREADS,
         max_overflow=0,
+        hide_parameters=True,  # errors end up in logs
         isolation_level="READ COMMITTED",
         connect_args={"connect_timeout": 10, "application_name": "replysequence"},
     )
@@ -65,6 +66,7 @@ def _once(engine: Engine, work: Callable[[Connection], T]) -> T:
         result = work(connection)
         try:
             transaction.commit()
-        except DBAPIError as error:
+        except Exception as error:
+            connection.invalidate()  # nobody knows whether its transaction has ended
             raise CommitFailed from error
     return result

@@ -4,12 +4,10 @@ it.
 
 import os
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.storage.jobs import Job, JobQueue, deliver
@@ -46,6 +44,7 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
         url,
         pool_size=READERS,
         max_overflow=0,
+        hide_parameters=True,  # errors end up in logs
         connect_args={"timeout": BUSY_SECONDS, "cached_statements": 512},
     )
     begin = "BEGIN" if read_only else "BEGIN IMMEDIATE"
@@ -90,12 +89,13 @@ class GroupCommit:
                 channels = _commit_together(connection, batch)
             except Exception as error:  # noqa: BLE001 - it is handed to everybody who waits for this batch
                 _fail(batch, error)
-                _close(connection)
+                _throw_away(connection)
                 connection = None
             else:
                 self._wakeups.wake(channels)
             deliver(batch)
-        _close(connection)
+        if connection is not None:
+            connection.close()
 
 
 def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
@@ -119,7 +119,7 @@ def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
             driver.execute("RELEASE job")
         try:
             transaction.commit()
-        except DBAPIError as error:
+        except Exception as error:
             raise CommitFailed from error
     return channels
 
@@ -134,7 +134,8 @@ def _fail(batch: list[Job], error: Exception) -> None:
             job.error = translated(error)
 
 
-def _close(connection: Connection | None) -> None:
+def _throw_away(connection: Connection | None) -> None:
+    """Close the driver's connection too: after an error nobody knows whether its transaction has ended."""
     if connection is not None:
-        with suppress(DBAPIError):  # it is already broken
-            connection.close()
+        connection.invalidate()
+        connection.close()

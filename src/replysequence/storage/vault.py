@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, Connection, func, insert, select
+from sqlalchemy import Column, Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import VaultError, VaultKeyMissing, VaultKeyWrong
 from replysequence.domain.secret import Secret
@@ -30,6 +31,10 @@ MAX_LENGTH = 32_768
 _SEALED = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)")
 _SEALED_HEAD = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.")
 _HEAD = len(FORMAT) + 1 + 32 + 1
+_NOTE_KEY = {
+    "sqlite": sqlite.insert(vault_keys).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(vault_keys).on_conflict_do_nothing(),
+}
 _PROOFS = select(vault_keys.c.key_id, vault_keys.c.proof)
 _PROOF = "this key sealed the vault"
 
@@ -91,9 +96,7 @@ class Vault:
         Raises VaultKeyWrong when a key has the id of another, VaultKeyMissing when stored secrets need a key
         that is not there. Then nothing has been changed.
         """
-        proofs = dict(connection.execute(_PROOFS).all())
-        for key_id in self._ciphers.keys() & proofs.keys():
-            self._check_proof(key_id, proofs[key_id])
+        known = self._check_proofs(connection)
         missing = key_ids_in_use(connection) - self._ciphers.keys()
         if missing:
             raise VaultKeyMissing(
@@ -101,11 +104,21 @@ class Vault:
                 "Add it to ENCRYPTION_KEYS; the first key there is the one that seals new secrets.",
                 details={"key_ids": sorted(missing)},
             )
-        unknown = self._ciphers.keys() - proofs.keys()
+        new = sorted(self._ciphers.keys() - known)
         moment = now(connection)
-        for key_id in sorted(unknown):
+        for key_id in new:
             proof = self._seal(Secret(_PROOF), cell=_proof_cell(key_id), key_id=key_id)
-            connection.execute(insert(vault_keys).values(key_id=key_id, proof=proof, created_at=moment))
+            row = {"key_id": key_id, "proof": proof, "created_at": moment}
+            connection.execute(_NOTE_KEY[connection.dialect.name], row)
+        if new:
+            self._check_proofs(connection)  # another process may have been faster, with another key
+
+    def _check_proofs(self, connection: Connection) -> set[str]:
+        """Check our keys that this database knows. Returns the ids of all that it knows."""
+        proofs = dict(connection.execute(_PROOFS).all())
+        for key_id in self._ciphers.keys() & proofs.keys():
+            self._check_proof(key_id, proofs[key_id])
+        return set(proofs)
 
     def _check_proof(self, key_id: str, proof: str) -> None:
         try:
