@@ -42,7 +42,7 @@ def read(request: Request, *, cookies: Cookies) -> Notice | None:
     if not value:
         return None
     try:
-        fields = json.loads(base64.urlsafe_b64decode(value))
+        fields = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
         return Notice(
             tone=_TONES[fields["tone"]],
             text=str(fields["text"]),
@@ -54,7 +54,7 @@ def read(request: Request, *, cookies: Cookies) -> Notice | None:
 
 
 def _written(notice: Notice) -> str:
-    text = base64.urlsafe_b64encode(json.dumps(asdict(notice)).encode()).decode()
+    text = base64.urlsafe_b64encode(json.dumps(asdict(notice)).encode()).decode().rstrip("=")
     if len(text) <= _LONGEST:
         return text
     return _written(Notice(tone=notice.tone, text=notice.text[:500], code=notice.code))

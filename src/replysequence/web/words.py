@@ -32,13 +32,15 @@ STATES: Final[Mapping[State, StateWords]] = {
     State.SENT: StateWords("Sent", "good", "The provider accepted the message."),
     State.FAILED: StateWords("Failed", "bad", "The message was not sent, and will not be."),
     State.UNKNOWN: StateWords(
-        "Unknown", "bad", "The message left here, but no answer came back. It may or may not have been sent."
+        "Unknown",
+        "bad",
+        "The message left here, but nothing proves what became of it. It may or may not have been sent.",
     ),
     State.SETTLED_SENT: StateWords(
-        "Sent, confirmed by hand", "good", "No answer came back, but the message was found sent."
+        "Sent, confirmed by hand", "good", "Nothing proved what became of it; the message was found sent."
     ),
     State.SETTLED_NOT_SENT: StateWords(
-        "Not sent, confirmed by hand", "plain", "No answer came back, and the message was not found."
+        "Not sent, confirmed by hand", "plain", "Nothing proved what became of it; the message was not found."
     ),
     State.CANCELLED: StateWords("Cancelled", "plain", "Taken back before anything left."),
 }
@@ -47,7 +49,7 @@ OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SENT: "Accepted",
     Outcome.REFUSED: "Refused",
     Outcome.NEVER_SENT: "Did not leave",
-    Outcome.UNKNOWN: "No answer",
+    Outcome.UNKNOWN: "Unclear",
 }
 
 PHASES: Final[Mapping[str, str]] = {"claimed": "Preparing", "sending": "Handing over", "answered": "Answered"}
@@ -151,7 +153,7 @@ class FailureWords:
     """A headline, and what to do, for one way in which connecting can fail. ``retry``: trying again helps."""
 
     title: str
-    steps: tuple[str, ...]
+    steps: tuple[str, ...] = ()
     retry: bool = True
 
 
@@ -171,10 +173,7 @@ FAILURES: Final[Mapping[str, FailureWords]] = {
             "Once they have approved, come back here and choose “Try again”.",
         ),
     ),
-    "access_denied": FailureWords(
-        "You cancelled",
-        ("Nothing was connected or changed. Try again whenever you like.",),
-    ),
+    "access_denied": FailureWords("Nothing was connected"),
     "other_browser": FailureWords(
         "This was started in another browser",
         (

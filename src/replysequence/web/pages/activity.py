@@ -2,11 +2,14 @@
 
 from fastapi import APIRouter, Request, Response
 
+from replysequence.services import Services
 from replysequence.web.api.events import EventCursor
 from replysequence.web.callers import SignedIn, TheServices
 from replysequence.web.rendering import render
 
 router = APIRouter(include_in_schema=False)
+
+RECENT = 200
 
 
 @router.get("/activity")
@@ -14,4 +17,12 @@ async def activity(
     request: Request, services: TheServices, caller: SignedIn, before: EventCursor = None
 ) -> Response:
     page = await services.history.events(caller.id, before=before, limit=50)
-    return render(request, "activity.html", page=page, first=before is None)
+    subjects = await _subjects(services, caller.id)
+    return render(request, "activity.html", page=page, first=before is None, subjects=subjects)
+
+
+async def _subjects(services: Services, user_id: str) -> dict[str, str]:
+    """Id → subject of recent drafts and sends; an event itself holds no contents."""
+    drafts = await services.drafting.list(user_id, limit=RECENT)
+    sends = await services.sending.list(user_id, limit=RECENT)
+    return {draft.id: draft.subject for draft in drafts.items} | {send.id: send.subject for send in sends.items}

@@ -95,9 +95,15 @@ async def autosave(
             draft = await _kept(services, caller.id, draft=draft, form=form)
         except (Conflict, InvalidInput) as error:
             fault = error.message
-    preflight = await services.drafting.preflight(caller.id, draft_id=draft.id)
-    version = form.version if fault else str(draft.version)
-    return render_part(request, "_saved.html", fault=fault, version=version, preflight=preflight)
+    latest = await _latest_send(services, caller.id, draft=draft)
+    return render_part(
+        request,
+        "_saved.html",
+        fault=fault,
+        version=form.version if fault else str(draft.version),
+        preflight=await services.drafting.preflight(caller.id, draft_id=draft.id),
+        sendable=_may_be_sent(draft, latest=latest),
+    )
 
 
 @router.get("/drafts/{draft_id}/delete")
@@ -209,6 +215,18 @@ async def _mailboxes(services: Services, user_id: str) -> tuple[Connection, ...]
     )
 
 
+async def _latest_send(services: Services, user_id: str, *, draft: Draft) -> Send | None:
+    found = await services.sending.list(user_id, draft_id=draft.id, limit=1)
+    return found.items[0] if found.items else None
+
+
+def _may_be_sent(draft: Draft | None, *, latest: Send | None) -> bool:
+    """Whether this version is not already on its way or out."""
+    if draft is None or latest is None or latest.draft_version != draft.version:
+        return True
+    return latest.state in MAY_BE_SENT_AGAIN
+
+
 async def _editor(
     request: Request,
     services: Services,
@@ -220,14 +238,12 @@ async def _editor(
     status: int = 200,
 ) -> Response:
     preflight: Preflight | None = None
-    sends: tuple[Send, ...] = ()
+    latest: Send | None = None
     events: tuple[Event, ...] = ()
     if draft is not None:
         preflight = await services.drafting.preflight(user_id, draft_id=draft.id)
-        sends = tuple((await services.sending.list(user_id, draft_id=draft.id, limit=10)).items)
+        latest = await _latest_send(services, user_id, draft=draft)
         events = tuple((await services.history.events(user_id, draft_id=draft.id, limit=30)).items)
-    latest = sends[0] if sends else None
-    done = latest is not None and draft is not None and latest.draft_version == draft.version
     return render(
         request,
         "draft.html",
@@ -238,7 +254,7 @@ async def _editor(
         mailboxes=await _mailboxes(services, user_id),
         preflight=preflight,
         latest=latest,
-        sendable=not (done and latest is not None and latest.state not in MAY_BE_SENT_AGAIN),
+        sendable=_may_be_sent(draft, latest=latest),
         events=events,
         idempotency_key=secrets.token_urlsafe(18),
     )

@@ -188,8 +188,8 @@ function makeRich(holder, form) {
   const commands = [
     ["bold", "Bold", "B", () => run("bold")],
     ["italic", "Italic", "I", () => run("italic")],
-    ["insertUnorderedList", "List", "• List", () => run("insertUnorderedList")],
-    ["insertOrderedList", "Numbered list", "1. List", () => run("insertOrderedList")],
+    ["insertUnorderedList", "Bullets", "Bullets", () => run("insertUnorderedList")],
+    ["insertOrderedList", "Numbers", "Numbers", () => run("insertOrderedList")],
     ["", "Link", "Link", link],
     ["", "Clear formatting", "Clear", () => { run("removeFormat"); run("unlink"); }],
   ];
