@@ -4,11 +4,12 @@ import asyncio
 import secrets
 import socket
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -17,6 +18,7 @@ from replysequence import settings as settings_module
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services.signing_in import Person
 from replysequence.web.server import create
+from support.consent import approve
 from support.plain_http import Answer, call
 
 T = TypeVar("T")
@@ -32,6 +34,11 @@ class Visitor:
     person: Person | None = None
     cookie: str | None = None
     key: str | None = None
+
+    @property
+    def id(self) -> str:
+        assert self.person is not None
+        return self.person.id
 
     def __call__(self, method: str, path: str, *, site: str | None = "same-origin", **given: Any) -> Answer:
         """One request. `site` is what the browser says in Sec-Fetch-Site; a program says nothing."""
@@ -54,6 +61,7 @@ class RunningApp:
     box: RunningSandbox
     loop: asyncio.AbstractEventLoop
     _people: dict[str, Person] = field(default_factory=dict)
+    _browsers: dict[str, Visitor] = field(default_factory=dict)
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one of the services' verbs where the app runs."""
@@ -73,7 +81,13 @@ class RunningApp:
         return self._people[name]
 
     def browser(self, name: str, *, is_admin: bool = False) -> Visitor:
-        """That person, signed in at a browser of their own."""
+        """That person, signed in at a browser; the same one every time."""
+        if name not in self._browsers:
+            self._browsers[name] = self.new_browser(name, is_admin=is_admin)
+        return self._browsers[name]
+
+    def new_browser(self, name: str, *, is_admin: bool = False) -> Visitor:
+        """That person, signed in at one more browser."""
         person = self.person(name, is_admin=is_admin)
         client = f"test-{secrets.token_hex(4)}"
         session = self.do(
@@ -87,6 +101,34 @@ class RunningApp:
         person = self.person(name, is_admin=is_admin)
         _, key = self.do(self.app.services.signing_in.create_api_key(person.id, name="test"))
         return Visitor(self.base_url, person=person, key=key.reveal())
+
+    def connect(self, who: Visitor, provider: str, account: str, *, untick: Collection[str] = ()) -> Answer:
+        """Go from our link through the provider's pages, agree, and come back: the callback's answer."""
+        return self.come_back(who, approve(self.consent_page(who, provider), account=account, untick=untick))
+
+    def consent_page(self, who: Visitor, provider: str, *, connection_id: str | None = None) -> str:
+        """The address to which our link sends the browser."""
+        query = f"?connection_id={connection_id}" if connection_id else ""
+        answer = who("GET", f"/api/auth/{provider}{query}")
+        assert answer.status == 302, answer.text
+        location: str = answer.headers["Location"]
+        return location
+
+    def come_back(self, who: Visitor, callback: str) -> Answer:
+        """Follow the provider's redirect to our callback, as its browser does: from another site."""
+        parts = urlsplit(callback)
+        return who("GET", f"{parts.path}?{parts.query}", site="cross-site")
+
+    def connection_id(self, who: Visitor, email: str) -> str:
+        """The id of a connected account."""
+        found = self.do(self.app.services.connecting.integrations(who.id))
+        return next(
+            each.id
+            for _, cards in found
+            for card in cards
+            for each in card.connections
+            if each.email == email
+        )
 
     @property
     def anonymous(self) -> Visitor:
