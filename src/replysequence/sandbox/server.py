@@ -26,7 +26,8 @@ def build_app(world: World) -> Starlette:
 
 def listen(host: str = "127.0.0.1", *, port: int = 0) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises `OSError` when the port is taken."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # Named in full: asyncio switches Nagle's delay off only where it sees the protocol.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
