@@ -64,7 +64,12 @@ class Wire:
         await self._reader.readexactly(count)
 
     async def send(self, data: bytes) -> None:
+        if self._writer.is_closing():
+            raise ConnectionAbortedError
         self._writer.write(data)
+        await asyncio.sleep(
+            0
+        )  # a drain that need not wait would keep the loop from hearing of a lost connection
         await self._writer.drain()
 
     async def let_it_be_read(self) -> None:
