@@ -1,5 +1,9 @@
 import http.client
+import signal
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -50,3 +54,31 @@ def test_the_settings_lead_to_the_sandbox(box: RunningSandbox) -> None:
         if name.endswith("_URL"):
             assert value.startswith(box.base_url), name
     assert box.environment == environment(f"{box.base_url}/")
+
+
+SERVE = """
+import sys
+from replysequence.sandbox.server import serve
+from replysequence.sandbox.world import World
+serve(World(), port=int(sys.argv[1]))
+"""
+
+
+def test_served_in_a_process_of_its_own_it_ends_when_it_is_told_to() -> None:
+    with listen() as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)])
+    try:
+        while True:
+            assert process.poll() is None, "the sandbox ended before it answered"
+            try:
+                answer = call("GET", f"http://127.0.0.1:{port}/_sandbox/state")
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+    finally:
+        process.terminate()
+        ended = process.wait(timeout=20)
+
+    assert answer.json["accepted"] == 0
+    assert ended == -signal.SIGTERM
