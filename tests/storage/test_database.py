@@ -205,3 +205,12 @@ def test_ids_are_distinct_version_7_and_ordered_by_time() -> None:
     assert len(set(ids)) == len(ids)
     assert all(one[14] == "7" and one[19] in "89ab" for one in ids)
     assert all(one[:13] <= two[:13] for one, two in pairwise(ids))
+
+
+async def test_an_exception_that_no_future_can_carry_hangs_nobody(database: Database) -> None:
+    def exhausted(_connection: Connection) -> str:
+        return next(iter(()))
+
+    works = [database.transaction(put, "a"), database.transaction(exhausted), database.transaction(put, "b")]
+    outcomes = await asyncio.wait_for(asyncio.gather(*works, return_exceptions=True), 10)
+    assert [type(outcome) for outcome in outcomes] == [str, RuntimeError, str]

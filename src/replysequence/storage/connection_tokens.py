@@ -209,9 +209,7 @@ def mark_needs_reconnect(
 
 
 def mark_active(connection: Connection, *, connection_id: str, generation: int) -> bool:
-    """Say that a connection is well after all. False when it is not waiting for its owner, or has other
-    tokens.
-    """
+    """Say that a connection is well after all. False when it is not waiting for its owner, or has other tokens."""
     mark = (
         update(email_connections)
         .where(
@@ -225,8 +223,6 @@ def mark_active(connection: Connection, *, connection_id: str, generation: int) 
 
 
 def disconnecting(connection: Connection) -> list[tuple[str, str]]:
-    """(user id, connection id) of everything that is being taken down: what a process that died may have
-    left.
-    """
+    """(user id, connection id) of everything that is being taken down: what a process that died may have left."""
     unfinished = select(_C.user_id, _C.id).where(_C.status == ConnectionStatus.DISCONNECTING)
     return [(row.user_id, row.id) for row in connection.execute(unfinished)]

@@ -37,9 +37,7 @@ _BEST = (
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account at a provider: ``issuer`` and ``subject`` identify it, the rest are labels that may
-    change.
-    """
+    """An account at a provider: ``issuer`` and ``subject`` identify it, the rest are labels that may change."""
 
     provider: str
     issuer: str
@@ -156,9 +154,7 @@ def get(connection: sa.Connection, *, user_id: str, connection_id: str) -> Conne
 
 
 def set_default(connection: sa.Connection, *, user_id: str, connection_id: str) -> None:
-    """Send from this connection unless a draft says otherwise. Raises NotFound, also while it is being taken
-    down.
-    """
+    """Send from this connection unless a draft says otherwise. Raises NotFound, also while it is being taken down."""
     users.lock(connection, user_id=user_id)
     wanted = get(connection, user_id=user_id, connection_id=connection_id)
     if wanted.status is ConnectionStatus.DISCONNECTING:
@@ -213,9 +209,7 @@ def finish_disconnect(connection: sa.Connection, *, user_id: str, connection_id:
 
 
 def is_shared(connection: sa.Connection, *, user_id: str, connection_id: str) -> bool:
-    """Whether the same account is connected elsewhere too: then revoking the consent would cut that off as
-    well.
-    """
+    """Whether the same account is connected elsewhere too: then revoking the consent would cut that off as well."""
     ours = get(connection, user_id=user_id, connection_id=connection_id)
     same = select(_C.id).where(
         _C.provider == ours.provider,

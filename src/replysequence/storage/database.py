@@ -17,8 +17,9 @@ from sqlalchemy.exc import ArgumentError
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.storage.jobs import Job, JobQueue
-from replysequence.storage.postgresql import THREADS, TransactionThreads, postgresql_engine
+from replysequence.storage.postgresql import THREADS, postgresql_engine
 from replysequence.storage.sqlite import READERS, GroupCommit, sqlite_engine
+from replysequence.storage.transactions import TransactionThreads
 from replysequence.storage.wakeups import PostgresqlListener, Wakeups, notify
 
 __all__ = ["AnyRow", "Database", "Transaction", "engine_for", "notify", "now", "parse_url"]
@@ -36,9 +37,7 @@ _CLOCK = select(func.clock_timestamp())
 
 
 def now(connection: Connection) -> datetime:
-    """The database's clock, aware UTC: what order and leases go by. On SQLite that is this machine's
-    clock.
-    """
+    """The database's clock, aware UTC, which order and leases go by. On SQLite it is this machine's."""
     if connection.dialect.name == "postgresql":
         moment: datetime = connection.execute(_CLOCK).scalar_one()
         return moment.astimezone(UTC)
@@ -86,24 +85,22 @@ class Database:
         self._listener: PostgresqlListener | None = None
         self._threads: list[Thread] = []
         self._queues: list[tuple[JobQueue, int]] = []
+        self._writes = JobQueue()
+        self._reads = JobQueue() if self.kind == "sqlite" else self._writes
         if self.kind == "sqlite":
-            self._engines = [sqlite_engine(url, read_only=False), sqlite_engine(url, read_only=True)]
-            self._writes, self._reads = JobQueue(), JobQueue()
-            self._start(
-                GroupCommit(self._engines[0], jobs=self._writes, wakeups=self._wakeups).serve, self._writes, 1
-            )
-            readers = TransactionThreads(self._engines[1], jobs=self._reads)
-            self._start(readers.serve, self._reads, READERS)
+            writer, reader = sqlite_engine(url, read_only=False), sqlite_engine(url, read_only=True)
+            self._engines = [writer, reader]
+            group_commit = GroupCommit(writer, jobs=self._writes, wakeups=self._wakeups)
+            self._start(group_commit.serve, self._writes, threads=1)
+            self._start(TransactionThreads(reader, jobs=self._reads).serve, self._reads, threads=READERS)
         else:
             self._engines = [postgresql_engine(url)]
-            self._writes = self._reads = JobQueue()
-            self._start(TransactionThreads(self._engines[0], jobs=self._writes).serve, self._writes, THREADS)
+            transactions = TransactionThreads(self._engines[0], jobs=self._writes)
+            self._start(transactions.serve, self._writes, threads=THREADS)
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open the database at ``url`` (sqlite:///… or postgresql://…). Connections are made when first
-        used.
-        """
+        """Open the database at ``url`` (sqlite:///… or postgresql://…); it connects when first used."""
         return cls(parse_url(url))
 
     async def transaction(
@@ -118,9 +115,7 @@ class Database:
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run ``work(connection, …)`` for its result only: on SQLite it cannot write, and does not wait for
-        writers.
-        """
+        """Run ``work(connection, …)`` for its result only. On SQLite it cannot write, and waits for no writer."""
         return await _submit(self._reads, partial(_call, work, args, kwargs))
 
     def run(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -130,11 +125,10 @@ class Database:
         return future.result()
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` on the running event loop after each :func:`notify` of ``channel``; returns what
-        ends it.
+        """Call ``callback`` on the running event loop after each :func:`notify` of ``channel``.
 
-        On PostgreSQL it hears every process, on SQLite this one. A wake-up is a hint: look from time to time
-        as well.
+        Returns what ends that. On PostgreSQL it hears every process, on SQLite this one. A wake-up is a hint
+        that can be missed: look from time to time as well.
         """
         if self.kind == "postgresql" and self._listener is None:
             self._listener = PostgresqlListener(self._engines[0], wakeups=self._wakeups)
@@ -152,7 +146,7 @@ class Database:
         for engine in self._engines:
             engine.dispose()
 
-    def _start(self, serve: Callable[[], None], queue: JobQueue, threads: int) -> None:
+    def _start(self, serve: Callable[[], None], queue: JobQueue, *, threads: int) -> None:
         self._queues.append((queue, threads))
         for number in range(threads):
             thread = Thread(target=serve, name=f"database-{number}", daemon=True)

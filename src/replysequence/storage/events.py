@@ -1,7 +1,7 @@
 """The events of a person: appended, never changed. Each is written in the transaction of what it tells."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,7 +56,7 @@ def append(
     append_many(connection, [event])
 
 
-def append_many(connection: Connection, new_events: Iterable[NewEvent]) -> None:
+def append_many(connection: Connection, new_events: Sequence[NewEvent]) -> None:
     """Append events in the order given, in one statement."""
     rows = [
         {

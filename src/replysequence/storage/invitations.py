@@ -1,6 +1,4 @@
-"""Links by which somebody gets an account: once, and for a limited time. The set-up link of a first start is
-one.
-"""
+"""Links by which somebody gets an account: once, and for a limited time. The set-up link of a first start is one."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,9 +67,7 @@ def find(connection: Connection, *, token_hash: str) -> Invitation:
 
 
 def use(connection: Connection, *, token_hash: str) -> Invitation:
-    """Use up an invitation. Of several at once one succeeds; the others get NotFound, as for a wrong
-    token.
-    """
+    """Use up an invitation. Of several at once one succeeds; the others get NotFound, as for a wrong token."""
     moment = now(connection)
     change = (
         update(invitations)
@@ -83,9 +79,7 @@ def use(connection: Connection, *, token_hash: str) -> Invitation:
 
 
 def forget_setup_links(connection: Connection) -> int:
-    """Make every set-up link that is not used yet invalid: a new one takes its place. Returns how many there
-    were.
-    """
+    """Make every set-up link that is not used yet invalid: a new one takes its place. Returns how many there were."""
     unused = delete(invitations).where(_I.invited_by.is_(None), _I.used_at.is_(None))
     return connection.execute(unused).rowcount
 

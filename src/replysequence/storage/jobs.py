@@ -1,6 +1,4 @@
-"""Work on its way from an event loop, or a plain thread, to a database thread, and its result on the way
-back.
-"""
+"""Work on its way from an event loop, or a plain thread, to a database thread, and back again."""
 
 import asyncio
 import concurrent.futures
@@ -16,9 +14,7 @@ from sqlalchemy import Connection
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One transaction that somebody waits for. Exactly one of ``result`` and ``error`` counts once it has
-    run.
-    """
+    """One transaction that somebody waits for. Once it has run, ``result`` counts if there is no ``error``."""
 
     work: Callable[[Connection], Any]
     future: asyncio.Future[Any] | concurrent.futures.Future[Any]
@@ -54,8 +50,9 @@ class JobQueue:
         return self._jobs.get()
 
     def take_batch(self, *, limit: int) -> list[Job]:
-        """Wait for a job and take what else is waiting, up to ``limit``; empty when there will be none. One
-        taker only.
+        """Wait for a job, and take what else is waiting, up to ``limit``; empty when there will be none.
+
+        For a queue with one taker.
         """
         first = self._jobs.get()
         if first is None:

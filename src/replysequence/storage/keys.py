@@ -51,9 +51,7 @@ def parse_keys(text: str) -> tuple[Key, ...]:
 
 
 def read_key_file(path: Path) -> tuple[Key, ...]:
-    """The keys in ``path``. Raises InvalidInput when another account of this machine can read or change
-    it.
-    """
+    """The keys in ``path``. Raises InvalidInput when another account of this machine can read or change it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
         state = os.fstat(descriptor)

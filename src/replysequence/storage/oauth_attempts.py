@@ -1,6 +1,4 @@
-"""OAuth flows that were started and have not come back: single use, ten minutes, bound to a person and a
-browser.
-"""
+"""OAuth flows that were started and have not come back: single use, ten minutes, bound to a person and a browser."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -113,9 +111,7 @@ def consume(
 
 
 def belongs_elsewhere(connection: Connection, *, state_hash: str) -> bool:
-    """Whether an attempt with that state waits: asked after :func:`consume`, it was begun in another
-    browser.
-    """
+    """Whether an attempt with that state waits: asked after :func:`consume`, it was begun in another browser."""
     return connection.execute(select(_O.id).where(_O.state_hash == state_hash)).first() is not None
 
 

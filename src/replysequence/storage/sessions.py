@@ -41,9 +41,7 @@ _FIND = (
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person who is signed in, until when at most, and whether its use is worth noting with
-    :func:`touch`.
-    """
+    """A person who is signed in, until when at most, and whether its use is worth noting with :func:`touch`."""
 
     token_hash: str
     user: User
@@ -98,9 +96,7 @@ def end(connection: Connection, *, token_hash: str) -> None:
 
 
 def end_others(connection: Connection, *, user_id: str, keep: str | None) -> int:
-    """Sign a person out everywhere but in the session with the token hash ``keep``. Returns how many
-    ended.
-    """
+    """Sign a person out everywhere but in the session with the token hash ``keep``. Returns how many ended."""
     others = delete(sessions).where(_S.user_id == user_id)
     if keep is not None:
         others = others.where(_S.token_hash != keep)

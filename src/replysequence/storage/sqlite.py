@@ -1,6 +1,4 @@
-"""SQLite: one writer thread that puts all waiting transactions into one commit, and a few readers beside
-it.
-"""
+"""SQLite: one writer thread that puts all waiting transactions into one commit."""
 
 import os
 import sqlite3
@@ -31,11 +29,11 @@ def require_file(url: URL) -> Path:
 
 
 def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
-    """An engine whose transactions begin IMMEDIATE, or which can only read. Makes the file, for its owner
-    only.
+    """An engine whose transactions begin IMMEDIATE, or one that can only read.
 
-    The driver's own BEGIN is switched off and ours is sent instead, as SQLAlchemy's page on pysqlite tells
-    (checked 2026-11-22): the driver would begin late and let two writers meet.
+    Makes the file if need be, for its owner's account only. Raises InvalidInput for a file that will not do.
+    The driver's own BEGIN is switched off and ours is sent instead, as SQLAlchemy's page on pysqlite tells (checked
+    2026-11-22): the driver would begin late and let two writers meet.
     """
     path = require_file(url)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,9 +69,7 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
 
 
 class GroupCommit:
-    """The only writer of this process. Each job runs in its own savepoint; one commit makes the whole batch
-    durable.
-    """
+    """The only writer of this process: a savepoint for each job, one commit for all that wait."""
 
     def __init__(self, engine: Engine, *, jobs: JobQueue, wakeups: Wakeups) -> None:
         self._engine = engine
@@ -99,8 +95,9 @@ class GroupCommit:
 
 
 def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
-    """Run every job and commit once. Returns the channels to wake. When it raises, nothing of the batch was
-    kept.
+    """Run every job and commit once; returns the channels to wake.
+
+    When it raises CommitFailed the batch may have been kept, with any other error it was not.
     """
     channels: set[str] = set()
     with connection.begin() as transaction:
@@ -120,14 +117,13 @@ def _commit_together(connection: Connection, batch: list[Job]) -> set[str]:
         try:
             transaction.commit()
         except Exception as error:
+            connection.invalidate()  # nobody knows whether its transaction has ended
             raise CommitFailed from error
     return channels
 
 
 def _fail(batch: list[Job], error: Exception) -> None:
-    """Nobody may see a result of ``batch``, for nothing of it was kept. Who failed alone keeps their own
-    error.
-    """
+    """Take back every result of ``batch``. Who had failed before keeps their own error."""
     for job in batch:
         if job.error is None:
             job.result = None

@@ -1,6 +1,4 @@
-"""Every table. Columns that hold secrets are tagged ``info={"secret": True}``: the vault and key rotation
-find them here.
-"""
+"""Every table. Columns with secrets are tagged ``info={"secret": True}``: key rotation finds them by that."""
 
 import re
 from datetime import UTC, datetime

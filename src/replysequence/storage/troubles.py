@@ -8,9 +8,7 @@ from replysequence.domain.errors import DatabaseUnavailable, InvalidInput
 
 
 class CommitFailed(Exception):
-    """The database did not answer a COMMIT with yes; ``__cause__`` is its error. It may have committed all
-    the same.
-    """
+    """The database did not answer a COMMIT with yes; ``__cause__`` is its error. It may have committed all the same."""
 
 
 def translated(error: BaseException) -> BaseException:
@@ -27,6 +25,8 @@ def translated(error: BaseException) -> BaseException:
         )
     elif isinstance(error, DataError):
         meaning = InvalidInput("value", "This holds characters or numbers that cannot be stored.")
+    elif isinstance(error, StopIteration):
+        meaning = RuntimeError("a transaction raised StopIteration")  # which no future can carry
     else:
         return error
     meaning.__cause__ = error

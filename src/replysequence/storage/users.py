@@ -39,9 +39,7 @@ class Login:
 
 
 def normalised(email: str) -> str:
-    """The form in which an address is kept and looked for: nobody has two accounts by writing it in two
-    ways.
-    """
+    """The form in which an address is kept and looked for: nobody has two accounts by writing it in two ways."""
     return email.strip().lower()
 
 

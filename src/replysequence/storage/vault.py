@@ -41,9 +41,7 @@ _PROOF = "this key sealed the vault"
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The place of one sealed text. ``row_id`` is the row's id; whose row it is and of which provider are
-    bound too.
-    """
+    """The place of one sealed text. ``row_id`` is the row's id; whose row it is and of which provider are bound too."""
 
     table: str
     column: str
@@ -67,15 +65,11 @@ class Vault:
         return tuple(self._ciphers)
 
     def seal(self, secret: Secret, *, cell: Cell) -> str:
-        """Encrypt ``secret`` for ``cell``, with a fresh nonce each time. Raises VaultError when it is far too
-        long.
-        """
+        """Encrypt ``secret`` for ``cell``, with a fresh nonce each time. Raises VaultError when it is far too long."""
         return self._seal(secret, cell=cell, key_id=self.current_key_id)
 
     def open(self, text: str, *, cell: Cell) -> Secret:
-        """Decrypt what was sealed for ``cell``. Raises VaultError, which does not tell the damaged from the
-        moved.
-        """
+        """Decrypt what was sealed for ``cell``. Raises VaultError, which does not tell the damaged from the moved."""
         key_id, sealed = _parse(text)
         cipher = self._ciphers.get(key_id)
         if cipher is None:

@@ -1,34 +1,30 @@
-"""Tell the other side that there is something to do: ``notify`` inside a transaction, ``listen`` on the event
-loop.
+"""Tell others that there is something to do: ``notify`` in a transaction, ``listen`` on the event loop.
 
 A wake-up is a hint and may be lost (a connection broke) or come for nothing: who listens must also look from
 time to time.
 """
 
 import asyncio
-import select
+import selectors
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Lock, Thread
 
 import psycopg
-from sqlalchemy import Connection, Engine, bindparam, func
-from sqlalchemy import select as sql_select
+from sqlalchemy import Connection, Engine, bindparam, func, select
 
 POSTGRESQL_CHANNEL = "replysequence"
 """The one channel that we LISTEN on; ours travel in the payload."""
 
 RETRY_SECONDS = 1.0
 
-_NOTIFY = sql_select(func.pg_notify(POSTGRESQL_CHANNEL, bindparam("channel")))
+_NOTIFY = select(func.pg_notify(POSTGRESQL_CHANNEL, bindparam("channel")))
 _PENDING = "replysequence.notified"
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Wake who listens to ``channel`` once the running transaction has been committed; nobody if it is rolled
-    back.
-    """
+    """Wake who listens to ``channel``, once the running transaction is committed and only then."""
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"channel": channel})
     else:
@@ -103,15 +99,20 @@ class PostgresqlListener:
 
     def _listen_until_closing(self) -> bool:
         arguments, parameters = self._engine.dialect.create_connect_args(self._engine.url)
-        with psycopg.connect(*arguments, **parameters, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(*arguments, **parameters, autocommit=True) as connection:
             connection.execute(f"LISTEN {POSTGRESQL_CHANNEL}")
             self._wakeups.wake_all()  # what was sent while nobody listened
-            while True:
-                ready, _, _ = select.select([connection.fileno(), self._woken.fileno()], [], [])
-                if self._woken.fileno() in ready:
-                    return True
+            while not self._closing_before_input(connection):
                 self._wakeups.wake({notice.payload for notice in connection.notifies(timeout=0)})
+        return True
+
+    def _closing_before_input(self, connection: psycopg.Connection) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection.fileno(), selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            return any(key.fileobj is self._woken for key, _ in selector.select())
 
     def _closing_within(self, seconds: float) -> bool:
-        ready, _, _ = select.select([self._woken], [], [], seconds)
-        return bool(ready)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            return bool(selector.select(seconds))

@@ -1,0 +1,58 @@
+"""Threads that run one transaction at a time each: all of PostgreSQL's, and the readers of SQLite."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from replysequence.storage.jobs import JobQueue, deliver
+from replysequence.storage.troubles import CommitFailed, translated
+
+T = TypeVar("T")
+
+_ROLLED_BACK = ("40001", "40P01")
+"""serialization_failure and deadlock_detected: the server has rolled back and asks for another try
+(PostgreSQL manual §13.5, checked 2026-11-22)."""
+
+
+class TransactionThreads:
+    """Runs jobs, each in a transaction of its own."""
+
+    def __init__(self, engine: Engine, *, jobs: JobQueue) -> None:
+        self._engine = engine
+        self._jobs = jobs
+
+    def serve(self) -> None:
+        """Run until the queue is closed: the body of each thread."""
+        while (job := self._jobs.take()) is not None:
+            try:
+                job.result = in_transaction(self._engine, job.work)
+            except BaseException as error:  # noqa: BLE001 - it is handed to who waits for this job
+                job.error = translated(error)
+            deliver((job,))
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` and commit. When it was rolled back for no fault of its own, run it once more.
+
+    That is safe because ``work`` touches nothing but the database, and because nothing is repeated once
+    COMMIT was sent. A lost connection is noticed this way too, at no cost to the connections that are well.
+    """
+    try:
+        return _once(engine, work)
+    except DBAPIError as error:
+        if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) not in _ROLLED_BACK:
+            raise
+    return _once(engine, work)
+
+
+def _once(engine: Engine, work: Callable[[Connection], T]) -> T:
+    with engine.connect() as connection, connection.begin() as transaction:
+        result = work(connection)
+        try:
+            transaction.commit()
+        except Exception as error:
+            connection.invalidate()  # nobody knows whether its transaction has ended
+            raise CommitFailed from error
+    return result
