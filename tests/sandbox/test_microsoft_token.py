@@ -65,6 +65,16 @@ def test_a_personal_account_gets_short_scopes_and_opaque_tokens(microsoft: Micro
     assert tokens["refresh_token"].startswith("M.C5")
 
 
+def test_a_work_account_gets_a_scope_back_as_it_was_asked_for(microsoft: MicrosoftApp) -> None:
+    microsoft.connect(WORK, scope="openid User.Read")
+    short = microsoft.exchange(microsoft.code(), scope="openid Mail.Send").json["scope"]
+    assert short == "openid Mail.Send https://graph.microsoft.com/User.Read"
+    url = microsoft.exchange(microsoft.code(), scope="openid https://graph.microsoft.com/Mail.Send").json[
+        "scope"
+    ]
+    assert url == "openid https://graph.microsoft.com/Mail.Send https://graph.microsoft.com/User.Read"
+
+
 def test_scopes_granted_earlier_come_along_at_work(microsoft: MicrosoftApp) -> None:
     microsoft.connect(WORK, scope="openid User.Read")
     tokens = microsoft.connect(WORK)

@@ -65,7 +65,7 @@ class AdminConsent:
             description = errors.describe(errors.DECLINED, now=self._world.clock.now())
             return _return(parameters, {"error": errors.DECLINED.error, "error_description": description})
         self._directory.allow(tenant, client, scopes)
-        return _return(parameters, {"tenant": tenant, "scope": write_scopes(scopes, personal=False)})
+        return _return(parameters, {"tenant": tenant, "scope": write_scopes(scopes)})
 
     def _check(self, parameters: dict[str, str]) -> tuple[Client, tuple[str, ...]] | Refusal:
         client = self._world.credentials.client(Vendor.MICROSOFT, parameters.get("client_id", ""))

@@ -7,7 +7,7 @@ checked 2026-11-22.
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from replysequence.sandbox.accounts import CONSUMERS_TENANT, Account, Vendor
 from replysequence.sandbox.credentials import Client
@@ -73,10 +73,15 @@ def _canonical(name: str) -> str:
         raise UnknownScope(name) from None
 
 
-def write_scopes(scopes: Iterable[str], *, personal: bool) -> str:
-    """The `scope` of a token answer: no `offline_access`; URLs for work accounts, short names else."""
+def read_short_names(text: str) -> frozenset[str]:
+    """The permissions that a `scope` parameter asks for without the resource in front."""
+    return frozenset(_CANONICAL.get(name.lower(), name) for name in text.split(" "))
+
+
+def write_scopes(scopes: Iterable[str], *, short: Container[str] = SIGN_IN) -> str:
+    """The `scope` of an answer, never with `offline_access`: names of Graph as URLs, but for those in `short`."""
     shown = [scope for scope in scopes if scope != OFFLINE]
-    return " ".join(scope if personal or scope in SIGN_IN else RESOURCE + scope for scope in shown)
+    return " ".join(scope if scope in SIGN_IN or scope in short else RESOURCE + scope for scope in shown)
 
 
 def pairwise_subject(account: Account, client: Client) -> str:

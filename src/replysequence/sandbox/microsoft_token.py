@@ -34,6 +34,7 @@ from replysequence.sandbox.microsoft_directory import (
     UnknownScope,
     pairwise_subject,
     read_scopes,
+    read_short_names,
     write_scopes,
 )
 from replysequence.sandbox.microsoft_errors import Refusal, TokenRefused
@@ -148,7 +149,8 @@ class TokenEndpoint:
         if grant is None:
             raise TokenRefused(errors.NOT_CONSENTED, client_id=client.client_id)
         code.used = True
-        return self._answer(client, grant, asked, segment, origin, nonce=code.nonce)
+        short = read_short_names(fields.get("scope", ""))
+        return self._answer(client, grant, asked, segment, origin, short=short, nonce=code.nonce)
 
     def _refuse_code(
         self, code: AuthorizationCode, client: Client, redirect_uri: str, segment: str, verifier: str | None
@@ -180,7 +182,8 @@ class TokenEndpoint:
         token.used_at = self._world.clock.now()
         if token.account.switches.at_token == "one_time_refresh_tokens":
             token.dead_because = "used"
-        return self._answer(client, token.grant, asked, segment, origin)
+        short = read_short_names(fields.get("scope", ""))
+        return self._answer(client, token.grant, asked, segment, origin, short=short)
 
     def _refuse_refresh(self, token: RefreshToken, client: Client, segment: str) -> Refusal | None:
         account = token.account
@@ -216,8 +219,10 @@ class TokenEndpoint:
         segment: str,
         origin: str,
         *,
+        short: frozenset[str],
         nonce: str | None = None,
     ) -> dict[str, object]:
+        """The token answer. A work account's Graph scopes are URLs, but for those asked for by `short` name."""
         account, credentials = grant.account, self._world.credentials
         lifetime = self._lifetime(account)
         scopes = _granted(grant, asked)
@@ -226,7 +231,7 @@ class TokenEndpoint:
         )
         body: dict[str, object] = {
             "token_type": "Bearer",
-            "scope": write_scopes(scopes, personal=account.is_personal),
+            "scope": write_scopes(scopes, short=scopes if account.is_personal else short),
             "expires_in": lifetime,
             "ext_expires_in": lifetime,
             "access_token": access.value,
