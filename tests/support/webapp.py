@@ -7,6 +7,7 @@ import threading
 from collections.abc import Collection, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from replysequence import app as parts
 from replysequence import settings as settings_module
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services.signing_in import Person
+from replysequence.web.notices import Notice, read_notice
 from replysequence.web.server import create
 from support.consent import approve
 from support.plain_http import Answer, call
@@ -129,6 +131,11 @@ class RunningApp:
             for each in card.connections
             if each.email == email
         )
+
+    def notice_of(self, answer: Answer) -> Notice | None:
+        """What the page that a 303 leads to will say."""
+        cookie = SimpleCookie(answer.headers.get("Set-Cookie", ""))
+        return read_notice(cookie["notice"].value) if "notice" in cookie else None
 
     @property
     def anonymous(self) -> Visitor:

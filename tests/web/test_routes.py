@@ -139,7 +139,9 @@ class Things:
 
 @pytest.fixture
 def things(web: RunningApp, alice: Visitor) -> Things:
-    web.connect(alice, "gmail", "dana.reyes@brightwave.example")
+    connected = web.notice_of(web.connect(alice, "gmail", "dana.reyes@brightwave.example"))
+    assert connected is not None
+    assert connected.tone == "good", connected
     connection_id = web.connection_id(alice, "dana.reyes@brightwave.example")
     written = {"to": ["ann@client.example"], "subject": "Hello", "text": "Hi"}
     file = {"filename": "a.txt", "content": "aGk="}

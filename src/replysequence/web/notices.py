@@ -39,8 +39,11 @@ def go(path: str, *, cookies: Cookies, notice: Notice | None = None) -> Response
 def read(request: Request, *, cookies: Cookies) -> Notice | None:
     """The notice that this request brings, if it is one of ours and whole."""
     value = request.cookies.get(cookies.notice)
-    if not value:
-        return None
+    return read_notice(value) if value else None
+
+
+def read_notice(value: str) -> Notice | None:
+    """The notice of a cookie's value; none when it is not one of ours, or damaged."""
     try:
         fields = json.loads(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)))
         return Notice(
@@ -49,7 +52,7 @@ def read(request: Request, *, cookies: Cookies) -> Notice | None:
             code=str(fields["code"]),
             details={str(name): str(text) for name, text in fields["details"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

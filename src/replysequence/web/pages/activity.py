@@ -25,4 +25,6 @@ async def _subjects(services: Services, user_id: str) -> dict[str, str]:
     """Id → subject of recent drafts and sends; an event itself holds no contents."""
     drafts = await services.drafting.list(user_id, limit=RECENT)
     sends = await services.sending.list(user_id, limit=RECENT)
-    return {draft.id: draft.subject for draft in drafts.items} | {send.id: send.subject for send in sends.items}
+    return {draft.id: draft.subject for draft in drafts.items} | {
+        send.id: send.subject for send in sends.items
+    }
