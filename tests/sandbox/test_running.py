@@ -10,7 +10,7 @@ import pytest
 from replysequence.sandbox.environment import environment
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.server import listen
-from support.plain_http import call
+from support.plain_http import Answer, call
 
 
 def test_two_sandboxes_are_two_worlds() -> None:
@@ -64,18 +64,21 @@ serve(World(), port=int(sys.argv[1]))
 """
 
 
+def first_answer(process: subprocess.Popen[bytes], url: str) -> Answer:
+    while process.poll() is None:
+        try:
+            return call("GET", url)
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    raise AssertionError("the sandbox ended before it answered")
+
+
 def test_served_in_a_process_of_its_own_it_ends_when_it_is_told_to() -> None:
     with listen() as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-c", SERVE, str(port)])
     try:
-        while True:
-            assert process.poll() is None, "the sandbox ended before it answered"
-            try:
-                answer = call("GET", f"http://127.0.0.1:{port}/_sandbox/state")
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
+        answer = first_answer(process, f"http://127.0.0.1:{port}/_sandbox/state")
     finally:
         process.terminate()
         ended = process.wait(timeout=20)
