@@ -48,7 +48,8 @@ MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         _S.QUEUED: frozenset({_S.CLAIMED, _S.WAITING, _S.CANCELLED, _S.FAILED}),
         _S.WAITING: frozenset({_S.QUEUED, _S.CLAIMED, _S.CANCELLED, _S.FAILED}),
-        _S.CLAIMED: frozenset({_S.SENDING, _S.QUEUED, _S.WAITING, _S.CANCELLED, _S.FAILED}),
+        # To unknown only when an earlier attempt at a relay is, and can no longer be repeated under its key.
+        _S.CLAIMED: frozenset({_S.SENDING, _S.QUEUED, _S.WAITING, _S.CANCELLED, _S.FAILED, _S.UNKNOWN}),
         _S.SENDING: frozenset({_S.SENT, _S.FAILED, _S.QUEUED, _S.WAITING, _S.UNKNOWN}),
         # A late verdict of the same attempt repairs an unknown (crash point C12); a person settles the rest.
         _S.UNKNOWN: frozenset({_S.SENT, _S.FAILED, _S.SETTLED_SENT, _S.SETTLED_NOT_SENT}),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replysequence import logs
-from replysequence.domain.connection import Connection
+from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests, VaultError
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
@@ -16,7 +16,7 @@ from replysequence.providers.registry import Registry
 from replysequence.services.sending import GIVE_UP_AFTER, SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
 from replysequence.services.tokens import new_tokens
-from replysequence.storage import connection_tokens, connections, oauth_attempts, sends, throttles
+from replysequence.storage import connection_tokens, connections, holding, oauth_attempts, throttles
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.connections import Account
 from replysequence.storage.database import Database, Transaction, notify, now
@@ -278,10 +278,9 @@ class Connecting:
         left = await self._database.read(connection_tokens.disconnecting)
         done = 0
         for user_id, connection_id in left:
-            if await self._database.read(sends.in_flight, connection_id=connection_id) == 0:
-                mailbox = await self._database.read(
-                    connections.get, user_id=user_id, connection_id=connection_id
-                )
+            mine = await self._database.read(connections.list_for_user, user_id=user_id)
+            mailbox = next((each for each in mine if each.id == connection_id), None)
+            if mailbox and await self._database.read(holding.in_flight, connection_id=connection_id) == 0:
                 await self._take_down(self._registry.connectable(mailbox.provider), mailbox)
                 done += 1
         return done
@@ -290,7 +289,7 @@ class Connecting:
         waiting = await self._database.transaction(_begin_disconnect, mailbox=mailbox)
         # What is on the wire may end; if that takes long, a worker finishes the rest.
         deadline = asyncio.get_running_loop().time() + _PATIENCE
-        while in_flight := await self._database.read(sends.in_flight, connection_id=mailbox.id):
+        while in_flight := await self._database.read(holding.in_flight, connection_id=mailbox.id):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(_POLL)
@@ -306,13 +305,13 @@ class Connecting:
 
     async def _take_down(self, connectable: Connectable, mailbox: Connection) -> bool:
         """Revoke where that can be done, then wipe. Whether the provider has certainly forgotten us."""
-        sealed, shared = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
-        # A revocation takes the whole grant of that account: not while somebody else here still uses it.
-        revoked = sealed is not None and not shared and await self._revoke(connectable, sealed)
-        await self._database.transaction(
+        sealed = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
+        revoked = sealed is not None and await self._revoke(connectable, sealed)
+        gone = await self._database.transaction(
             connections.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
         )
-        _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
+        if gone:
+            _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
         return revoked
 
     async def _revoke(self, connectable: Connectable, sealed: SealedTokens) -> bool:
@@ -398,7 +397,7 @@ def _keep(
 ) -> Connected:
     """Store a connection, or renew the one of the same account in place, and release what waited for it."""
     at = now(transaction)
-    if tokens.refresh_token is None and not _has_refresh_token(transaction, user_id=user_id, account=account):
+    if tokens.refresh_token is None and not _stays_connected(transaction, user_id=user_id, account=account):
         raise ConnectFailed(
             "The provider gave no permission to stay connected. Connect again and accept everything it asks for.",
             code="no_refresh_token",
@@ -406,20 +405,23 @@ def _keep(
     kept, known = connections.connect(
         transaction, vault=vault, user_id=user_id, account=account, tokens=new_tokens(tokens, at=at)
     )
-    released = sends.release(transaction, connection_id=kept.id, give_up_at=at + GIVE_UP_AFTER, at=at)
+    released = holding.release(transaction, connection_id=kept.id, give_up_at=at + GIVE_UP_AFTER, at=at)
     notify(transaction, SENDS_CHANNEL)
     wanted = None
     if wanted_id is not None and wanted_id != kept.id:
-        wanted = connections.get(transaction, user_id=user_id, connection_id=wanted_id).email
+        mine = connections.list_for_user(transaction, user_id=user_id)
+        wanted = next((each.email for each in mine if each.id == wanted_id), None)
     return Connected(connection=kept, reconnected=known, released=released, wanted_email=wanted)
 
 
-def _has_refresh_token(transaction: Transaction, *, user_id: str, account: Account) -> bool:
+def _stays_connected(transaction: Transaction, *, user_id: str, account: Account) -> bool:
+    """Whether this account is connected with a refresh token that works as far as we know."""
     known = next(
         (
             each
             for each in connections.list_for_user(transaction, user_id=user_id)
-            if (each.provider, each.issuer, each.subject)
+            if each.status is ConnectionStatus.ACTIVE
+            and (each.provider, each.issuer, each.subject)
             == (account.provider, account.issuer, account.subject)
         ),
         None,
@@ -429,24 +431,30 @@ def _has_refresh_token(transaction: Transaction, *, user_id: str, account: Accou
 
 
 def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> int:
-    connections.get(transaction, user_id=user_id, connection_id=connection_id)
-    return sends.unfinished(transaction, connection_id=connection_id)
+    mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
+    return holding.unfinished(transaction, connection_id=mine.id)
 
 
 def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
-    """Stop claims; returns how many sends now wait for a decision."""
+    """Stop claims; returns how many sends now wait for a decision. Raises :class:`NotFound`."""
     connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
-    return sends.hold(
+    return holding.hold(
         transaction,
         connection_id=mailbox.id,
         reason="disconnected",
-        explanation=f"{mailbox.email} was disconnected. Cancel this send, or connect the account again.",
+        explanation=(
+            f"{mailbox.email} was disconnected. Cancel this send; then you can send the draft from another account."
+        ),
         at=now(transaction),
     )
 
 
-def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> tuple[SealedTokens | None, bool]:
-    return (
-        connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id),
-        connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id),
-    )
+def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> SealedTokens | None:
+    """What to revoke with; none when it is gone already, connected again, or somebody else here still uses the
+    account: a revocation takes its whole grant.
+    """
+    sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id)
+    if sealed is None or sealed.status is not ConnectionStatus.DISCONNECTING:
+        return None
+    shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    return None if shared else sealed

@@ -7,7 +7,7 @@ error that comes back decides what follows, and nothing else is looked at.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -68,12 +68,22 @@ class Dispatching:
         self._tokens = tokens
         self._outcomes = outcomes
         self._incarnation = incarnation
+        self._in_hand: set[tuple[str, int]] = set()
+        self._may_hold_more = False
 
     async def claim(self, *, limit: int) -> list[Claimed]:
-        """Take up to ``limit`` sends that are due."""
-        return await self._database.transaction(
-            _claim, incarnation=self._incarnation, concurrency=self._registry.concurrency(), limit=limit
-        )
+        """Take up to ``limit`` sends that are due. One caller at a time."""
+        if self._may_hold_more:
+            await self._take_back()
+        try:
+            claimed = await self._database.transaction(
+                _claim, incarnation=self._incarnation, concurrency=self._registry.concurrency(), limit=limit
+            )
+        except DatabaseUnavailable as error:
+            self._may_hold_more |= error.may_have_committed
+            raise
+        self._in_hand.update((send.id, send.attempt) for send in claimed)
+        return claimed
 
     async def next_due(self) -> float | None:
         """Seconds until something may be due; none when nothing is planned."""
@@ -81,29 +91,52 @@ class Dispatching:
 
     async def reap(self) -> dict[State, int]:
         """Take over what dead processes held; returns how many sends went to which state."""
-        counts = await self._database.transaction(
-            _reap, me=self._incarnation, repeatable=self._registry.repeatable()
-        )
+        counts: Counter[State] = Counter()
+        for owner in await self._database.read(claims.owners):
+            if owner != self._incarnation:
+                counts.update(
+                    await self._database.transaction(
+                        _reap, owner=owner, repeatable=self._registry.repeatable()
+                    )
+                )
         if counts:
             _log.warning("sends.reaped", **{str(state): count for state, count in counts.items()})
-        return counts
+        return dict(counts)
+
+    async def _take_back(self) -> None:
+        """Let go of sends that are claimed in our name and that nobody here carries out: the database took a claim
+        and its answer was lost, or a verdict could not be written.
+        """
+        counts = await self._database.transaction(
+            _reap_own,
+            me=self._incarnation,
+            in_hand=frozenset(self._in_hand),
+            repeatable=self._registry.repeatable(),
+        )
+        self._may_hold_more = False
+        if counts:
+            _log.warning("sends.taken_back", **{str(state): count for state, count in counts.items()})
 
     async def carry_out(self, claimed: Claimed) -> None:
         """Run one attempt from claim to ending. Whatever happens, the ending is written, or another one
         stands.
         """
         try:
-            ending = await self._attempt(claimed)
+            await self._write(claimed, await self._attempt(claimed))
         except AttemptLost:
             _log.info("attempt.lost", send_id=claimed.id, attempt=claimed.attempt)
-            return
-        await self._write(claimed, ending)
+        except Exception:
+            self._may_hold_more = True
+            raise
+        finally:
+            self._in_hand.discard((claimed.id, claimed.attempt))
 
     async def _attempt(self, claimed: Claimed) -> Ending:
         at = await self._clock()
-        if at >= claimed.give_up_at:
-            return _EXPIRED
         try:
+            too_late = await self._too_late(claimed, at=at)
+            if too_late is not None:
+                return too_late
             exchange = await self._prepare(claimed)
             await self._database.transaction(
                 _begin, send_id=claimed.id, attempt=claimed.attempt, incarnation=self._incarnation
@@ -114,6 +147,20 @@ class Dispatching:
             _log.error("attempt.crashed", send_id=claimed.id, phase="claimed", error=error)
             return _again(claimed, at=at, reason="internal_error", phase="claimed")
         return await self._exchange(claimed, exchange)
+
+    async def _too_late(self, claimed: Claimed, *, at: datetime) -> Ending | None:
+        """The ending of what may not leave any more: its time is over, or a relay would no longer know its key."""
+        expired = at >= claimed.give_up_at
+        if not expired and self._repeatable(claimed, at=at):
+            return None
+        if await self._database.read(claims.may_be_out, send_id=claimed.id):
+            return _LEFT_OPEN
+        return _EXPIRED if expired else None
+
+    def _repeatable(self, claimed: Claimed, *, at: datetime) -> bool:
+        """Whether handing this over (again) can bring no second mail."""
+        window = self._registry.repeatable().get(claimed.via)
+        return window is None or at < (claimed.first_attempt_at or at) + window
 
     async def _exchange(self, claimed: Claimed, exchange: Exchange) -> Ending:
         try:
@@ -206,8 +253,7 @@ class Dispatching:
         """An outcome that nobody knows: for a relay that drops the second copy of a key, simply the same
         again.
         """
-        window = self._registry.repeatable().get(claimed.via)
-        if window is not None and at < (claimed.first_attempt_at or at) + window:
+        if claimed.connection_id is None and self._repeatable(claimed, at=at):
             return replace(
                 _again(claimed, at=at, reason=error.code, phase="sending", error=error),
                 outcome=Outcome.UNKNOWN,
@@ -230,9 +276,6 @@ class Dispatching:
         while True:
             try:
                 await self._database.transaction(_end, claimed, ending)
-                break
-            except AttemptLost:
-                _log.info("attempt.lost", send_id=claimed.id, attempt=claimed.attempt, verdict=ending.state)
                 break
             except DatabaseUnavailable:
                 if pause == _SHORTEST_RETRY:
@@ -268,8 +311,9 @@ def ending_of(error: ReplySequenceError, *, claimed: Claimed, at: datetime, phas
             return replace(ending, next_at=until, pause=pause)
         case Misconfigured():
             _log.error("provider.misconfigured", via=claimed.via, code=error.code, send_id=claimed.id)
+            until = at + OPERATOR_WAIT
             ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
-            return replace(ending, next_at=at + OPERATOR_WAIT)
+            return replace(ending, next_at=until, pause=(until, error.code, error.message))
         case _:
             return _again(claimed, at=at, reason=error.code, phase=phase, error=error)
 
@@ -328,6 +372,15 @@ _EXPIRED = Ending(
     reason="expired",
     explanation="It could not leave within 24 hours of its time. Send the draft again if it should still go.",
 )
+_LEFT_OPEN = Ending(
+    state=State.UNKNOWN,
+    outcome=Outcome.NEVER_SENT,
+    reason="no_longer_repeatable",
+    explanation=(
+        "An earlier attempt may have reached the provider, and so much time has passed that another one could "
+        "send it twice. Look whether it arrived."
+    ),
+)
 _CRASHED = OutcomeUnknown(
     "Something broke on our side in the middle of handing the message over, so nobody knows whether it left.",
     code="internal_error",
@@ -352,14 +405,22 @@ def _end(transaction: Transaction, claimed: Claimed, ending: Ending) -> None:
     claims.end(transaction, claimed, ending, at=now(transaction))
 
 
-def _reap(transaction: Transaction, *, me: str, repeatable: Mapping[str, timedelta]) -> dict[State, int]:
-    counts: Counter[State] = Counter()
-    for owner in claims.owners(transaction):
-        if owner != me and incarnations.is_dead(transaction, incarnation=owner):
-            counts.update(
-                claims.reap(transaction, incarnation=owner, repeatable=repeatable, at=now(transaction))
-            )
-    return dict(counts)
+def _reap(transaction: Transaction, *, owner: str, repeatable: Mapping[str, timedelta]) -> dict[State, int]:
+    if not incarnations.is_dead(transaction, incarnation=owner):
+        return {}
+    return claims.reap(transaction, incarnation=owner, repeatable=repeatable, at=now(transaction))
+
+
+def _reap_own(
+    transaction: Transaction,
+    *,
+    me: str,
+    in_hand: Collection[tuple[str, int]],
+    repeatable: Mapping[str, timedelta],
+) -> dict[State, int]:
+    return claims.reap(
+        transaction, incarnation=me, in_hand=in_hand, repeatable=repeatable, at=now(transaction)
+    )
 
 
 def _seconds_to_next(transaction: Transaction) -> float | None:

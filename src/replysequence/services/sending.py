@@ -17,7 +17,7 @@ from replysequence.providers.registry import Registry
 from replysequence.services.composing import compose, problems_of
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.page import Page
-from replysequence.storage import attachments, connections, drafts, frozen, sends, users
+from replysequence.storage import attachments, connections, drafts, frozen, routes, sends, users
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.sends import NewSend
@@ -103,9 +103,9 @@ class Sending:
         _require_time(send_at, at=material.at)
         route = route_of(material, registry=self._registry)
         send_id = new_id()
-        message = compose(
-            material.draft, route=route, files=material.files, send_id=send_id, date=send_at or material.at
-        )
+        # A time that has passed means now.
+        leaves_at = max(send_at, material.at) if send_at else material.at
+        message = compose(material.draft, route=route, files=material.files, send_id=send_id, date=leaves_at)
         problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
         _require_no_blocker(problems)
         new = _new_send(
@@ -236,7 +236,7 @@ def _new_send(
         idempotency_key=idempotency_key,
         request_hash=request_hash,
         send_at=send_at,
-        give_up_at=(send_at or material.at) + GIVE_UP_AFTER,
+        give_up_at=message.date + GIVE_UP_AFTER,
         held=None,
         previous_send_id=previous_send_id,
     )
@@ -244,6 +244,7 @@ def _new_send(
 
 def _write(transaction: Transaction, new: NewSend) -> bool:
     """Write the send, unless what it was made of has changed since it was read."""
+    routes.take(transaction, route_id=new.route.id, via=new.route.via)
     version = drafts.get(transaction, user_id=new.user_id, draft_id=new.draft_id).version
     if version != new.draft_version:
         raise Conflict(
@@ -253,10 +254,10 @@ def _write(transaction: Transaction, new: NewSend) -> bool:
         )
     held = None
     if new.route.connection_id is not None:
-        mailbox = connections.get(transaction, user_id=new.user_id, connection_id=new.route.connection_id)
-        if mailbox.status is ConnectionStatus.DISCONNECTING:
+        mailbox = _mailbox(transaction, user_id=new.user_id, connection_id=new.route.connection_id)
+        if mailbox is None or mailbox.status is ConnectionStatus.DISCONNECTING:
             raise Conflict(
-                "This e-mail account is being disconnected. Choose another one.", code="no_way_to_send"
+                "This e-mail account was just disconnected. Choose another one.", code="no_way_to_send"
             )
         if mailbox.status is ConnectionStatus.NEEDS_RECONNECT:
             held = (
@@ -267,6 +268,11 @@ def _write(transaction: Transaction, new: NewSend) -> bool:
     if written:
         notify(transaction, SENDS_CHANNEL)
     return written
+
+
+def _mailbox(transaction: Transaction, *, user_id: str, connection_id: str) -> Connection | None:
+    mine = connections.list_for_user(transaction, user_id=user_id)
+    return next((each for each in mine if each.id == connection_id), None)
 
 
 def _cancel(transaction: Transaction, *, user_id: str, send_id: str) -> None:

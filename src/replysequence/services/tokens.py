@@ -12,14 +12,20 @@ from typing import Literal
 
 from replysequence import logs
 from replysequence.domain.connection import ConnectionStatus
-from replysequence.domain.errors import ReconnectNeeded, ReplySequenceError, TryLater, VaultError
+from replysequence.domain.errors import (
+    DatabaseUnavailable,
+    ReconnectNeeded,
+    ReplySequenceError,
+    TryLater,
+    VaultError,
+)
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
 from replysequence.providers.base import Mailbox
 from replysequence.providers.base import Tokens as TokenAnswer
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
-from replysequence.storage import connection_tokens, sends
+from replysequence.storage import connection_tokens, holding
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.connections import NewTokens
 from replysequence.storage.database import Database, Transaction, now
@@ -35,6 +41,8 @@ PATIENCE = 15.0
 """Seconds that a caller waits for another process's refresh."""
 SECOND_LOOK = 2.0
 """Seconds between an ``invalid_grant`` and the one repetition."""
+STORING = 15.0
+"""Seconds that tokens are kept in hand while the database is away; less than what the lease has left by then."""
 _POLL = 0.1
 
 
@@ -58,7 +66,7 @@ class Tokens:
         self._http = http
         self._vault = vault
         self._owner = owner
-        self._flights: dict[str, asyncio.Task[Usable]] = {}
+        self._flights: dict[tuple[str, int], asyncio.Task[Usable]] = {}
 
     async def usable(self, connection_id: str) -> Usable:
         """A token for this connection, refreshed if it is due.
@@ -82,11 +90,12 @@ class Tokens:
         )
 
     async def _refreshed(self, connection_id: str, *, generation: int) -> Usable:
-        flight = self._flights.get(connection_id)
+        key = (connection_id, generation)
+        flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(self._refresh(connection_id, seen=generation))
-            self._flights[connection_id] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(connection_id, None))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
         return await asyncio.shield(flight)
 
     async def _refresh(self, connection_id: str, *, seen: int) -> Usable:
@@ -96,7 +105,7 @@ class Tokens:
             stored, leased = await self._database.transaction(
                 _lease, connection_id=connection_id, seen=seen, owner=self._owner
             )
-            if stored.generation != seen:
+            if stored.generation != seen or stored.status is not ConnectionStatus.ACTIVE:
                 return await self._opened(stored)
             if leased:
                 break
@@ -145,10 +154,7 @@ class Tokens:
         answer = await oauth.refresh(
             mailbox.oauth, self._http, refresh_token=refresh_token, issuer=stored.issuer
         )
-        kept = await self._database.transaction(
-            _store, vault=self._vault, seen=stored, owner=self._owner, answer=answer
-        )
-        if not kept:
+        if not await self._kept(answer, seen=stored):
             # Somebody reconnected or disconnected while we asked: theirs counts.
             current, _ = await self._database.read(_read, connection_id=stored.connection_id)
             return await self._opened(current)
@@ -156,6 +162,21 @@ class Tokens:
         _log.info("token.refreshed", connection_id=stored.connection_id, generation=usable.generation)
         await self._require_scopes(mailbox, answer, usable)
         return usable
+
+    async def _kept(self, answer: TokenAnswer, *, seen: SealedTokens) -> bool:
+        """Store an answer; false when others have changed the tokens meanwhile. A database that is away is waited
+        for: a refresh token that was replaced at the provider would be lost with its successor.
+        """
+        deadline = asyncio.get_running_loop().time() + STORING
+        while True:
+            try:
+                return await self._database.transaction(
+                    _store, vault=self._vault, seen=seen, owner=self._owner, answer=answer
+                )
+            except DatabaseUnavailable:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+            await asyncio.sleep(_POLL)
 
     async def _require_scopes(self, mailbox: Mailbox, answer: TokenAnswer, usable: Usable) -> None:
         """Scopes can shrink at any refresh (Google granular consent, checked 2026-11-22)."""
@@ -239,7 +260,7 @@ def _mark(
         problem=error.message,
     )
     if marked:
-        sends.hold(
+        holding.hold(
             transaction,
             connection_id=connection_id,
             reason=error.code,

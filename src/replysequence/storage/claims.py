@@ -6,7 +6,7 @@ attempt ends.
 None of this serves people: rows are found by id alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Update, bindparam, case, func, insert, null, 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.event import Kind
 from replysequence.domain.send import MOVES, Outcome, State
-from replysequence.storage import events, routes, sends
+from replysequence.storage import events, holding, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.tables import email_connections, send_attempts
 from replysequence.storage.tables import routes as routes_table
@@ -178,6 +178,9 @@ _OWNED = (
     .where(_S.claimed_by == bindparam("incarnation"), _S.state.in_((State.CLAIMED, State.SENDING)))
     .order_by(_S.route_id, _S.id)
 )
+_UNKNOWN_ATTEMPTS = select(func.count()).where(
+    send_attempts.c.send_id == bindparam("send_id"), send_attempts.c.outcome == Outcome.UNKNOWN
+)
 _NEXT_DUE = select(func.min(routes_table.c.next_at)).where(routes_table.c.next_at.is_not(None))
 
 
@@ -211,7 +214,7 @@ def _cannot_be_used(connection: Connection, *, route_id: str, via: str, at: date
     row = connection.execute(_CONNECTION, {"connection_id": route_id}).one_or_none()
     if row is not None and row.status == ConnectionStatus.ACTIVE:
         return False
-    sends.hold(
+    holding.hold(
         connection,
         connection_id=route_id,
         reason=(row.status_reason or row.status) if row else "disconnected",
@@ -353,17 +356,30 @@ def owners(connection: Connection) -> list[str]:
     return [owner for owner in connection.execute(_OWNERS).scalars() if owner is not None]
 
 
+def may_be_out(connection: Connection, *, send_id: str) -> bool:
+    """Whether an earlier attempt ended without anybody knowing if it left: then it can no longer simply fail."""
+    return connection.execute(_UNKNOWN_ATTEMPTS, {"send_id": send_id}).scalar_one() > 0
+
+
 def reap(
-    connection: Connection, *, incarnation: str, repeatable: Mapping[str, timedelta], at: datetime
+    connection: Connection,
+    *,
+    incarnation: str,
+    repeatable: Mapping[str, timedelta],
+    at: datetime,
+    in_hand: Collection[tuple[str, int]] = (),
 ) -> dict[State, int]:
-    """Take over the sends of a dead process: back to ``queued`` from ``claimed``, ``unknown`` from
+    """Take over the sends that nobody works on any more: back to ``queued`` from ``claimed``, ``unknown`` from
     ``sending``.
 
     ``repeatable`` gives, for a relay that drops the second copy of a key, how long after the first attempt
-    it does: such a send is simply queued again. Returns how many went where.
+    it does: such a send is simply queued again. ``incarnation`` is dead, or is this process, which still has
+    the (send id, attempt) pairs ``in_hand``. Returns how many went where.
     """
     counts: dict[State, int] = {}
     for row in connection.execute(_OWNED, {"incarnation": incarnation}).all():
+        if (row.id, row.attempt) in in_hand:
+            continue
         claimed = _carried(row)
         ending = _ending_of_the_dead(claimed, state=State(row.state), repeatable=repeatable, at=at)
         try:

@@ -40,9 +40,10 @@ _PAUSE = (
 )
 
 
-def ensure(connection: Connection, *, route_id: str, via: str) -> None:
-    """Make the row of ``route_id`` if it is not there."""
+def take(connection: Connection, *, route_id: str, via: str) -> None:
+    """Make the row of ``route_id`` if it is not there, and :func:`lock` it."""
     connection.execute(_ENSURE[connection.dialect.name], {"id": route_id, "via": via})
+    lock(connection, route_id=route_id)
 
 
 def lock(connection: Connection, *, route_id: str) -> None:

@@ -1,19 +1,20 @@
-"""The ledger of sends as their owners see and steer it: accept, read, cancel, settle, hold and release.
+"""The ledger of sends as their owners see and steer it: accept, read, cancel, settle.
 
 Every change is one conditional update that names the state it starts from; its event is written in the same
-transaction. What a worker does to a send is in ``claims.py``.
+transaction. What a worker does to a send is in ``claims.py``, what a mailbox that cannot be used does to all of
+its sends in ``holding.py``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, bindparam, case, func, null, select, update
+from sqlalchemy import Connection, Select, bindparam, exists, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
-from replysequence.domain.send import ON_THE_WIRE, Attempt, Outcome, Route, Send, State, Verdict
+from replysequence.domain.send import FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.tables import send_attempts, sends
@@ -43,12 +44,17 @@ _STATE = select(sends.c.state).where(
 _MESSAGE = select(sends.c.message, sends.c.envelope).where(
     sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
 )
+_MAY_BE_OUT = exists().where(
+    send_attempts.c.send_id == sends.c.id, send_attempts.c.outcome == Outcome.UNKNOWN
+)
+"""An attempt of the send ended without anybody knowing whether it left: a relay's, which is repeated under its key."""
 _CANCEL = (
     update(sends)
     .where(
         sends.c.user_id == bindparam("owner"),
         sends.c.id == bindparam("send_id"),
         sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED)),
+        ~_MAY_BE_OUT,
     )
     .values(
         state=State.CANCELLED,
@@ -72,44 +78,6 @@ _SETTLE = (
         sends.c.state == State.UNKNOWN,
     )
     .values(state=bindparam("new_state"), claimed_by=null(), updated_at=bindparam("at"))
-)
-_HOLD = (
-    update(sends)
-    .where(
-        sends.c.route_id == bindparam("route"),
-        sends.c.state.in_((State.QUEUED, State.WAITING)),
-        sends.c.next_at.is_not(None),
-    )
-    .values(
-        state=State.WAITING,
-        reason=bindparam("why"),
-        explanation=bindparam("explained"),
-        next_at=null(),
-        updated_at=bindparam("at"),
-    )
-    .returning(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
-)
-_HELD = and_(sends.c.state == State.WAITING, sends.c.next_at.is_(None))
-_RELEASE = (
-    update(sends)
-    .where(sends.c.route_id == bindparam("route"), _HELD)
-    .values(
-        state=State.QUEUED,
-        reason=null(),
-        explanation=null(),
-        next_at=case((sends.c.send_at > bindparam("at"), sends.c.send_at), else_=bindparam("at")),
-        give_up_at=bindparam("give_up_at"),
-        updated_at=bindparam("at"),
-    )
-    .returning(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
-)
-_COUNT_HELD = select(func.count()).where(sends.c.route_id == bindparam("route"), _HELD)
-_COUNT_IN_FLIGHT = select(func.count()).where(
-    sends.c.route_id == bindparam("route"), sends.c.state.in_((State.CLAIMED, State.SENDING))
-)
-_COUNT_UNFINISHED = select(func.count()).where(
-    sends.c.route_id == bindparam("route"),
-    sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING)),
 )
 _REF = select(sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.state).where(
     sends.c.via == bindparam("via")
@@ -164,11 +132,11 @@ def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
 def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
     """Write a new send and its event; it may be claimed from ``send_at`` on, or at once.
 
+    Its route must be locked by :func:`routes.take`: who looks whether the mailbox is well must look after that,
+    or a reconnect could release what waits for it just before this one begins to wait.
     Returns False when a simultaneous request with the same key was first: look it up with :func:`by_key`.
     Raises :class:`Conflict` when another send of this draft version is alive.
     """
-    routes.ensure(connection, route_id=send.route.id, via=send.route.via)
-    routes.lock(connection, route_id=send.route.id)
     scheduled = send.send_at is not None and send.send_at > at
     state = State.WAITING if send.held or scheduled else State.QUEUED
     reason, explanation = send.held or (("scheduled", None) if scheduled else (None, None))
@@ -203,11 +171,11 @@ def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
             return False
         other = connection.execute(
             _LIVE_OF_VERSION, {"draft_id": send.draft_id, "draft_version": send.draft_version}
-        ).scalar_one()
+        ).scalar_one_or_none()
         raise Conflict(
             "This version of the draft is already being sent or was sent. Change the draft to send it again.",
             code="already_sent",
-            details={"send_id": other},
+            details={"send_id": other} if other else None,
         )
     data: dict[str, object] = {"via": send.route.via, "state": state}
     if reason:
@@ -306,7 +274,7 @@ def cancel(connection: Connection, *, user_id: str, send_id: str, at: datetime) 
     changed = connection.execute(_CANCEL, {"owner": user_id, "send_id": send_id, "at": at}).rowcount
     if not changed:
         state = state_of(connection, user_id=user_id, send_id=send_id)
-        if state in ON_THE_WIRE:
+        if state not in FINAL:
             raise Conflict(
                 "It is already on its way to the provider and cannot be taken back.",
                 code="on_the_wire",
@@ -359,41 +327,6 @@ def settle(
     )
 
 
-def hold(connection: Connection, *, connection_id: str, reason: str, explanation: str, at: datetime) -> int:
-    """Let everything of this mailbox that has not begun wait until somebody acts; returns how many now do."""
-    routes.lock(connection, route_id=connection_id)
-    rows = connection.execute(
-        _HOLD, {"route": connection_id, "why": reason, "explained": explanation, "at": at}
-    ).all()
-    _moved(connection, rows, kind=Kind.SEND_WAITING, data={"reason": reason}, at=at)
-    routes.reschedule(connection, route_id=connection_id)
-    return len(rows)
-
-
-def release(connection: Connection, *, connection_id: str, give_up_at: datetime, at: datetime) -> int:
-    """Queue again what waits for this mailbox, with a new time to give up; returns how many."""
-    routes.lock(connection, route_id=connection_id)
-    rows = connection.execute(_RELEASE, {"route": connection_id, "give_up_at": give_up_at, "at": at}).all()
-    _moved(connection, rows, kind=Kind.SEND_QUEUED, data={"reason": "reconnected"}, at=at)
-    routes.reschedule(connection, route_id=connection_id)
-    return len(rows)
-
-
-def held(connection: Connection, *, connection_id: str) -> int:
-    """How many sends wait for somebody to act on this mailbox."""
-    return connection.execute(_COUNT_HELD, {"route": connection_id}).scalar_one()
-
-
-def unfinished(connection: Connection, *, connection_id: str) -> int:
-    """How many sends of this mailbox have not ended."""
-    return connection.execute(_COUNT_UNFINISHED, {"route": connection_id}).scalar_one()
-
-
-def in_flight(connection: Connection, *, connection_id: str) -> int:
-    """How many sends of this mailbox a worker has in hand."""
-    return connection.execute(_COUNT_IN_FLIGHT, {"route": connection_id}).scalar_one()
-
-
 @dataclass(frozen=True, slots=True)
 class SendRef:
     """Which send a provider's notice is about."""
@@ -432,27 +365,6 @@ def _locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
         raise NotFound("send")
     routes.lock(connection, route_id=row.route_id)
     return row
-
-
-def _moved(
-    connection: Connection,
-    rows: Sequence[AnyRow],
-    *,
-    kind: Kind,
-    data: dict[str, object],
-    at: datetime,
-) -> None:
-    for row in rows:
-        events.append(
-            connection,
-            user_id=row.user_id,
-            kind=kind,
-            send_id=row.id,
-            draft_id=row.draft_id,
-            connection_id=row.connection_id,
-            data=data,
-            at=at,
-        )
 
 
 def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Event, ...] = ()) -> Send:
