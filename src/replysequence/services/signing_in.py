@@ -40,7 +40,7 @@ _PER_CLIENT = (50, 18.0)
 
 # 46 MiB, one pass: OWASP's first choice for argon2id (password storage cheat sheet, checked 2026-11-22).
 _HASHER = PasswordHasher(time_cost=1, memory_cost=47104, parallelism=1)
-_HASHING_AT_A_TIME = asyncio.Semaphore(2)
+_HASHING_AT_A_TIME = 2
 """Each check takes 46 MiB: a flood of sign-ins must not take all memory."""
 
 
@@ -77,6 +77,7 @@ class SigningIn:
 
     def __init__(self, *, database: Database) -> None:
         self._database = database
+        self._hashing = asyncio.Semaphore(_HASHING_AT_A_TIME)
         self._dummy_hash = _HASHER.hash(secrets.token_urlsafe(16))
 
     async def needs_setup(self) -> bool:
@@ -105,7 +106,7 @@ class SigningIn:
         _require_name(name)
         _require_password(password)
         await self.invitation(token)
-        password_hash = await _hashed(password)
+        password_hash = await self._hashed(password)
         fresh = _new_token()
         return await self._database.transaction(
             _join,
@@ -125,7 +126,7 @@ class SigningIn:
             _add,
             email=address,
             name=name.strip(),
-            password_hash=await _hashed(password),
+            password_hash=await self._hashed(password),
             is_admin=is_admin,
         )
 
@@ -136,7 +137,7 @@ class SigningIn:
         """
         _require_password(password)
         await self._database.transaction(
-            _reset_password, email=_checked_email(email), password_hash=await _hashed(password)
+            _reset_password, email=_checked_email(email), password_hash=await self._hashed(password)
         )
 
     async def sign_in(self, email: str, *, password: str, client: str) -> Session:
@@ -153,7 +154,7 @@ class SigningIn:
                 retry_after=wait,
             )
         login = await self._database.read(users.login, email=typed)
-        right = await _matches(login.password_hash if login else self._dummy_hash, password)
+        right = await self._matches(login.password_hash if login else self._dummy_hash, password)
         if login is None or not right:
             if login is not None:
                 await self._database.transaction(
@@ -200,10 +201,10 @@ class SigningIn:
         """Change a password; every other session ends. Raises :class:`InvalidInput` naming the field."""
         _require_password(new, field="new")
         login = await self._database.read(users.login_of, user_id=user_id)
-        if not await _matches(login.password_hash, old):
+        if not await self._matches(login.password_hash, old):
             raise InvalidInput("old", "This is not your present password.")
         await self._database.transaction(
-            _set_password, user_id=user_id, password_hash=await _hashed(new), keep=session_hash
+            _set_password, user_id=user_id, password_hash=await self._hashed(new), keep=session_hash
         )
 
     async def change_name(self, user_id: str, *, name: str) -> None:
@@ -247,6 +248,14 @@ class SigningIn:
         _require_admin(person)
         return [_person(user) for user in await self._database.read(users.everybody)]
 
+    async def _hashed(self, password: str) -> str:
+        async with self._hashing:
+            return await asyncio.to_thread(_HASHER.hash, password)
+
+    async def _matches(self, password_hash: str, password: str) -> bool:
+        async with self._hashing:
+            return await asyncio.to_thread(_verify, password_hash, password)
+
 
 def hash_of(token: str) -> str:
     """How a token that somebody shows us is looked up."""
@@ -259,16 +268,6 @@ def _hash(token: Secret) -> str:
 
 def _new_token() -> Secret:
     return Secret(secrets.token_urlsafe(32))
-
-
-async def _hashed(password: str) -> str:
-    async with _HASHING_AT_A_TIME:
-        return await asyncio.to_thread(_HASHER.hash, password)
-
-
-async def _matches(password_hash: str, password: str) -> bool:
-    async with _HASHING_AT_A_TIME:
-        return await asyncio.to_thread(_verify, password_hash, password)
 
 
 def _verify(password_hash: str, password: str) -> bool:
@@ -349,7 +348,7 @@ def _join(
         raise InvalidInput("email", "This invitation is for another address.")
     if invitation.email is None and users.anybody(transaction):
         raise NotFound("invitation")
-    user = _create(
+    user = users.create(
         transaction, email=email, name=name, password_hash=password_hash, is_admin=invitation.is_admin
     )
     return _open_session(transaction, user=user, session=session)
@@ -357,14 +356,8 @@ def _join(
 
 def _add(transaction: Transaction, *, email: str, name: str, password_hash: str, is_admin: bool) -> Person:
     return _person(
-        _create(transaction, email=email, name=name, password_hash=password_hash, is_admin=is_admin)
+        users.create(transaction, email=email, name=name, password_hash=password_hash, is_admin=is_admin)
     )
-
-
-def _create(transaction: Transaction, *, email: str, name: str, password_hash: str, is_admin: bool) -> User:
-    user = users.create(transaction, email=email, name=name, password_hash=password_hash, is_admin=is_admin)
-    events.append(transaction, user_id=user.id, kind=Kind.USER_JOINED)
-    return user
 
 
 def _throttled(transaction: Transaction, *, account: str, client: str) -> float:
@@ -396,7 +389,6 @@ def _open_session(transaction: Transaction, *, user: User, session: Secret) -> S
 def _set_password(transaction: Transaction, *, user_id: str, password_hash: str, keep: str | None) -> None:
     users.set_password(transaction, user_id=user_id, password_hash=password_hash)
     sessions.end_others(transaction, user_id=user_id, keep=keep)
-    events.append(transaction, user_id=user_id, kind=Kind.USER_PASSWORD_CHANGED)
 
 
 def _reset_password(transaction: Transaction, *, email: str, password_hash: str) -> None:
