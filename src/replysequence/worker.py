@@ -3,12 +3,14 @@ finish.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.services.connecting import Connecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.sending import SENDS_CHANNEL
+from replysequence.services.tidying import tidy
 from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Database
 
@@ -20,6 +22,8 @@ LONGEST_SLEEP = 1.0
 """Seconds between two looks when no wake-up comes: wake-ups are hints."""
 REAP_EVERY = 5.0
 """Seconds between two looks for dead processes."""
+TIDY_EVERY = 3600.0
+"""Seconds between two rounds of removing what is over."""
 FINISH_WITHIN = 150.0
 """Seconds that running exchanges get at a stop (the longest deadline of an exchange, and a little more)."""
 
@@ -39,14 +43,18 @@ class Worker:
         """Work until :meth:`stop`; then finish what is in hand and return."""
         silence = self._database.listen(SENDS_CHANNEL, self._wake.set)
         _log.info("worker.started")
-        reaper = asyncio.create_task(self._reap_now_and_then(), name="reaper")
+        others = [
+            asyncio.create_task(_now_and_then(self._look_after_the_dead, every=REAP_EVERY), name="reaper"),
+            asyncio.create_task(_now_and_then(self._tidy, every=TIDY_EVERY), name="tidier"),
+        ]
         try:
             while not self._stopping:
                 await self._round()
         finally:
             silence()
-            reaper.cancel()
-            await asyncio.gather(reaper, return_exceptions=True)
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
             if self._running:
                 await asyncio.wait(self._running, timeout=FINISH_WITHIN)
 
@@ -67,6 +75,9 @@ class Worker:
         except DatabaseUnavailable as error:
             _log.error("worker.database_unavailable", error=error)
             await self._sleep(None)
+        except Exception as error:  # noqa: BLE001 - one bad round must not end all sending
+            _log.error("worker.round_broke", error=error)
+            await self._sleep(None)
 
     def _take(self, send: Claimed) -> None:
         task = asyncio.create_task(self._dispatching.carry_out(send), name=f"send-{send.id}")
@@ -86,12 +97,21 @@ class Worker:
         except TimeoutError:
             return
 
-    async def _reap_now_and_then(self) -> None:
-        while True:
-            try:
-                if await self._dispatching.reap():
-                    self._wake.set()
-                await self._connecting.finish_disconnects()
-            except DatabaseUnavailable as error:
-                _log.error("reaper.database_unavailable", error=error)
-            await asyncio.sleep(REAP_EVERY)
+    async def _look_after_the_dead(self) -> None:
+        """Finish what processes that died have left: their sends, and accounts that they were disconnecting."""
+        if await self._dispatching.reap():
+            self._wake.set()
+        await self._connecting.finish_disconnects()
+
+    async def _tidy(self) -> None:
+        await tidy(self._database)
+
+
+async def _now_and_then(work: Callable[[], Awaitable[None]], *, every: float) -> None:
+    """Do ``work`` again and again, ``every`` so many seconds, whatever becomes of it."""
+    while True:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the next round may go well
+            _log.error("worker.chore_broke", chore=work.__name__, error=error)
+        await asyncio.sleep(every)

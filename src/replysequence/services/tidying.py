@@ -1,0 +1,19 @@
+"""Removes what is over and would only pile up. Never a send, a draft or an event."""
+
+from replysequence.storage import oauth_attempts, sessions, throttles, webhook_deliveries
+from replysequence.storage.database import Database
+
+_FORGETTERS = (
+    oauth_attempts.forget_expired,
+    sessions.forget_ended,
+    throttles.forget_idle,
+    webhook_deliveries.forget_old,
+)
+
+
+async def tidy(database: Database) -> int:
+    """Remove ended sessions, OAuth attempts that nobody came back from, idle throttles and old notes of webhooks.
+
+    Returns how many rows that were. Any process may do it at any time.
+    """
+    return sum([await database.transaction(forget) for forget in _FORGETTERS])
