@@ -11,6 +11,8 @@ from replysequence.domain.errors import InvalidInput
 from replysequence.domain.secret import Secret
 from replysequence.providers.base import Variable, VariableKind
 from replysequence.providers.registry import Registry
+from replysequence.storage.database import parse_url
+from replysequence.storage.keys import parse_keys
 
 OWN_VARIABLES = (
     Variable(
@@ -91,8 +93,9 @@ def read(environ: Mapping[str, str]) -> Settings:
                 problems.append(f"{variable.name} {problem}")
     data_dir = Path(values["REPLYSEQUENCE_DATA_DIR"])
     database_url = values["DATABASE_URL"] or f"sqlite:///{(data_dir / 'replysequence.db').absolute()}"
-    if not database_url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://", "postgres://")):
-        problems.append("DATABASE_URL must begin with sqlite:/// or postgresql://")
+    problems += _refused("DATABASE_URL", parse_url, database_url)
+    if values["ENCRYPTION_KEYS"]:
+        problems += _refused("ENCRYPTION_KEYS", parse_keys, values["ENCRYPTION_KEYS"])
     if values["LOG_LEVEL"].upper() not in _LOG_LEVELS:
         problems.append(f"LOG_LEVEL must be one of {', '.join(sorted(_LOG_LEVELS))}")
     if problems:
@@ -105,6 +108,15 @@ def read(environ: Mapping[str, str]) -> Settings:
         log_level=values["LOG_LEVEL"].upper(),
         providers={variable.name: values[variable.name] for variable in Registry.variables()},
     )
+
+
+def _refused(name: str, read_it: Callable[[str], object], value: str) -> list[str]:
+    """What is wrong with ``value`` in the words of who will use it. Its text never holds the value."""
+    try:
+        read_it(value)
+    except InvalidInput as error:
+        return [f"{name}: {error.message}"]
+    return []
 
 
 def _value(variable: Variable, environ: Mapping[str, str], problems: list[str]) -> str:

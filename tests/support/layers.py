@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "services": frozenset({"domain", "logs", "providers", "storage"}),
     "web": frozenset({"domain", "logs", "providers.registry", "services"}),
     "sandbox": frozenset(),
-    "settings": frozenset({"domain", "providers"}),
+    "settings": frozenset({"domain", "providers", "storage"}),
     "logs": frozenset({"domain"}),
     "worker": frozenset({"domain", "logs", "services", "storage"}),
     "app": frozenset({"domain", "logs", "providers", "services", "settings", "storage", "web", "worker"}),
