@@ -1,5 +1,8 @@
 """What of a draft's HTML goes out. The preview shows the same, so that nobody is surprised."""
 
+from collections import Counter
+from html.parser import HTMLParser
+
 import nh3
 
 _TAGS = frozenset(
@@ -153,3 +156,31 @@ def sanitize(html: str) -> str:
     not show.
     """
     return _CLEANER.clean(html)
+
+
+def leaves_out(written: str, *, cleaned: str) -> bool:
+    """Whether :func:`sanitize` took an element out of ``written``, and did not only tidy it."""
+    return bool(_elements(written) - _elements(cleaned))
+
+
+# They frame a document and show nothing; their contents stay.
+_FRAME = frozenset(["html", "head", "body", "meta", "title"])
+
+
+def _elements(html: str) -> Counter[str]:
+    found = _Elements()
+    found.feed(html)
+    found.close()
+    return Counter(found.names)
+
+
+class _Elements(HTMLParser):
+    """Collects the names of the elements that begin in a text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        if tag not in _FRAME:
+            self.names.append(tag)
