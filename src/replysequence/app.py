@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import uvicorn
@@ -93,10 +93,13 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     """All parts of a process, opened in order and closed in reverse. The worker is there but not yet
     running.
     """
-    database = Database.open(settings.database_url)
-    http = HttpClient()
-    incarnation = incarnations.begin(database.url)
-    try:
+    async with AsyncExitStack() as closing:
+        database = Database.open(settings.database_url)
+        closing.callback(database.close)
+        incarnation = incarnations.begin(database.url)
+        closing.callback(incarnation.end)
+        http = HttpClient()
+        closing.push_async_callback(http.close)
         opened = open_vault(settings, database)
         registry = Registry(settings.providers, http)
         outcomes = Outcomes()
@@ -120,10 +123,6 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         )
         worker = Worker(database=database, dispatching=dispatching, connecting=connecting)
         yield App(settings, database, opened, registry, services, worker)
-    finally:
-        await http.close()
-        incarnation.end()
-        database.close()
 
 
 async def serve(
