@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.message import EmailMessage
 from email.policy import default
 from typing import Any
 
@@ -22,6 +23,7 @@ from replysequence.domain.errors import (
     TryLater,
 )
 from replysequence.domain.message import Attachment, Message
+from replysequence.domain.mime import write_message
 from replysequence.domain.secret import Secret
 from replysequence.providers import google
 from replysequence.providers.base import CallbackRefusal, Receipt, TokenRefusal
@@ -90,21 +92,25 @@ async def test_a_large_message_is_uploaded_as_it_is() -> None:
 
     assert asked.target == "/upload/gmail/v1/users/me/messages/send?uploadType=media"
     assert asked.headers["content-type"] == "message/rfc822"
-    files = list(message_from_bytes(asked.body, policy=default).iter_attachments())  # type: ignore[attr-defined]
-    assert files[0].get_content() == bytes(JSON_UP_TO)
+    mail = message_from_bytes(asked.body, policy=default)
+    assert isinstance(mail, EmailMessage)
+    assert [file.get_content() for file in mail.iter_attachments()] == [bytes(JSON_UP_TO)]
 
 
 async def test_a_large_message_in_a_thread_is_uploaded_in_two_parts() -> None:
-    _, asked = await send(Says(200, ANSWER), message=with_file(JSON_UP_TO), thread_id="abc")
+    message = with_file(JSON_UP_TO)
+    _, asked = await send(Says(200, ANSWER), message=message, thread_id="abc")
 
     assert asked.target.endswith("?uploadType=multipart")
-    head = f"Content-Type: {asked.headers['content-type']}\r\n\r\n".encode()
-    first, second = message_from_bytes(head + asked.body).get_payload()
-    assert first.get_content_type() == "application/json"
-    assert json.loads(first.get_payload()) == {"threadId": "abc"}
-    assert second.get_content_type() == "message/rfc822"
-    whole = message_from_bytes(second.get_payload(0).as_bytes(), policy=default)  # type: ignore[union-attr]
-    assert whole["Subject"] == "Our meeting"
+    content_type, _, boundary = asked.headers["content-type"].partition("; boundary=")
+    assert content_type == "multipart/related"
+    before, first, second, after = asked.body.split(b"--" + boundary.strip('"').encode())
+    assert (before, after) == (b"", b"--\r\n")
+    assert first.startswith(b"\r\nContent-Type: application/json")
+    assert json.loads(first.partition(b"\r\n\r\n")[2]) == {"threadId": "abc"}
+    head, _, raw = second.partition(b"\r\n\r\n")
+    assert head == b"\r\nContent-Type: message/rfc822"
+    assert raw == write_message(message, include_bcc=True) + b"\r\n"
 
 
 def test_preparing_twice_gives_the_same_bytes() -> None:

@@ -23,6 +23,10 @@ HEADERS = {"svix-id": DELIVERY, "svix-timestamp": str(TIMESTAMP), "svix-signatur
 
 
 def judge(*, body: bytes = BODY, now: datetime = NOW, **changes: str) -> str:
+    return judge_changed(changes, body=body, now=now)
+
+
+def judge_changed(changes: dict[str, str], *, body: bytes = BODY, now: datetime = NOW) -> str:
     headers = HEADERS | {f"svix-{name}": value for name, value in changes.items()}
     return verify(body, headers=headers, secret=SECRET, now=now)
 
@@ -101,7 +105,7 @@ def test_a_signature_is_for_its_delivery_and_time_only() -> None:
 )
 def test_malformed_headers_are_refused_like_wrong_ones(*, changes: dict[str, str]) -> None:
     with pytest.raises(NotAllowed):
-        judge(**changes)
+        judge_changed(changes)
 
 
 def test_a_call_without_any_signature_is_refused() -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl
 
-_WITHOUT_BODY = (204, 205, 304)
+_WITHOUT_BODY = (204, 304)
 
 
 @dataclass(frozen=True)
