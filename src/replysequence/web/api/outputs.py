@@ -347,7 +347,7 @@ class IntegrationsAnswer(BaseModel):
 class DisconnectedAnswer(BaseModel):
     """``revoked``: the provider took our consent back. Else the person removes it at ``removal_url``.
 
-    ``waiting`` is how many sends now wait: cancel them, or connect the account again.
+    ``waiting`` is how many sends now wait: cancel them, then send their drafts from another account.
     """
 
     connection_id: str
