@@ -238,9 +238,7 @@ _NUMBER = re.compile(r"\bAADSTS(\d{4,9})\b")
 
 
 def read_number(description: str, codes: object = None) -> int | None:
-    """The AADSTS number of an answer: the first of its `error_codes`, else the one its description begins
-    with.
-    """
+    """The AADSTS number of an answer: the first of its `error_codes`, else the one its description begins with."""
     if isinstance(codes, list) and codes and isinstance(codes[0], int) and not isinstance(codes[0], bool):
         return codes[0]
     found = _NUMBER.search(description[:2000])

@@ -264,14 +264,10 @@ class Connectable(Provider):
 
     @abstractmethod
     def removal_url(self, issuer: str) -> str | None:
-        """Where the person can remove our consent at the provider: for when we cannot revoke it, or could
-        not.
-        """
+        """Where the person can remove our consent at the provider: for when we cannot revoke it, or could not."""
 
     def admin_consent_url(self, *, redirect_uri: str, state: str) -> str | None:  # noqa: ARG002
-        """A link for an administrator to approve us for their organisation, where the provider has such a
-        thing.
-        """
+        """A link for an administrator to approve us for their organisation, where the provider has such a thing."""
         return None
 
 

@@ -42,9 +42,7 @@ _TENANT = "{tenantid}"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public signing key; ``issuer`` is its own claim of whose tokens it signs (Microsoft), none without
-    one.
-    """
+    """A public signing key; ``issuer`` is its own claim of whose tokens it signs (Microsoft), none without one."""
 
     jwk: jwt.PyJWK = field(repr=False)
     issuer: str | None
@@ -196,9 +194,7 @@ async def _fetch(http: HttpClient, url: str) -> tuple[Mapping[str, Key], int]:
 
 
 def _read_keys(key_set: Mapping[str, object]) -> Mapping[str, Key]:
-    """The RSA signing keys of a JWK set by `kid`; entries that are anything else are passed over (RFC 7517
-    §5).
-    """
+    """The RSA signing keys of a JWK set by `kid`; entries that are anything else are passed over (RFC 7517 §5)."""
     found = {}
     for entry in mappings(key_set.get("keys")):
         kid, issuer = entry.get("kid"), entry.get("issuer")

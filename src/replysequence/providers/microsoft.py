@@ -76,9 +76,7 @@ _RECONNECT = frozenset({"invalid_grant", "interaction_required", "login_required
 
 
 def oauth_spec(values: Values, *, scope: str) -> OAuthSpec:
-    """The OAuth data of a Microsoft account that grants the Graph permission ``scope`` beside saying who it
-    is.
-    """
+    """The OAuth data of a Microsoft account that grants the Graph permission ``scope`` beside saying who it is."""
     tenant = values["MICROSOFT_TENANT"]
     scopes = (*_SIGN_IN, scope)
     return OAuthSpec(
@@ -103,9 +101,7 @@ def oauth_spec(values: Values, *, scope: str) -> OAuthSpec:
 
 
 def identity(claims: Mapping[str, object]) -> Identity:
-    """The account behind validated claims. Its key is tenant and object id; an address can be anything
-    (nOAuth).
-    """
+    """The account behind validated claims. Its key is tenant and object id; an address can be anything (nOAuth)."""
     tenant, object_id = str(claims.get("tid", "")).lower(), str(claims.get("oid", "")).lower()
     if not _GUID.fullmatch(tenant) or not _GUID.fullmatch(object_id):
         raise ConnectFailed(

@@ -147,8 +147,7 @@ _MEANINGS: Mapping[str, Meaning] = {
     "commandconcurrencylimitreached": _THROTTLED,
     "errorserverbusy": _THROTTLED,
 }
-"""Graph's codes in lower case. They count before the status, which for some of them varies (400, 403, 429).
-"""
+"""Graph's codes in lower case. They count before the status, which for some of them varies (400, 403, 429)."""
 
 _BY_STATUS: Mapping[int, Meaning] = {
     403: _FORBIDDEN,

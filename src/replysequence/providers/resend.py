@@ -100,9 +100,7 @@ _MEANINGS: Mapping[tuple[int, str], Meaning] = {
     (429, "daily_quota_exceeded"): _DAILY_QUOTA,
     (429, "monthly_quota_exceeded"): _MONTHLY_QUOTA,
 }
-"""Status and `name`: the same name comes with several statuses. The set is open, so the status alone also
-decides.
-"""
+"""Status and `name`: the same name comes with several statuses. The set is open, so the status alone also decides."""
 
 _KINDS: Mapping[str, Kind] = {
     "email.delivered": Kind.SEND_DELIVERED,
