@@ -5,7 +5,6 @@ Source of the rules: Microsoft Graph "user: sendMail" and the message resource t
 """
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass, field
 from email.header import Header
@@ -57,7 +56,7 @@ _MESSAGE_PROPERTIES = frozenset(
         "weblink",
     }
 )
-_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
+_CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
 _REPLY_PROPERTIES = {"string 0x1042": "In-Reply-To", "string 0x1039": "References"}
 
 
@@ -151,7 +150,7 @@ def read_mime(body: bytes) -> GraphMail:
     """
     try:
         raw = base64.b64decode(b"".join(body.split()), validate=True)
-    except binascii.Error:
+    except ValueError:
         raw = b""
     if not raw:
         raise GraphRefusal(
@@ -197,6 +196,7 @@ def _read_message(message: dict[str, Any]) -> _Parts:
         for name in ("torecipients", "ccrecipients", "bccrecipients", "replyto")
     )
     _check_recipients((*to, *cc, *bcc))
+    _check_addresses(reply_to)
     body = message.get("body") or {}
     if not isinstance(body, dict):
         raise _bad_request("The value of the property 'body' is not an object.")
@@ -238,11 +238,14 @@ def _check_recipients(people: tuple[Person, ...]) -> None:
         raise GraphRefusal(
             400,
             "ErrorInvalidRecipients",
-            "At least one recipient is not valid., A message can't be sent because it contains no "
-            "recipients.",
+            "At least one recipient is not valid., A message can't be sent because it contains no recipients.",
         )
+    _check_addresses(people)
+
+
+def _check_addresses(people: tuple[Person, ...]) -> None:
     for person in people:
-        if not _ADDRESS.fullmatch(person.address):
+        if not headers.is_address(person.address):
             raise GraphRefusal(
                 400,
                 "ErrorInvalidRecipients",
@@ -258,6 +261,10 @@ def _custom_headers(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
             400,
             "InvalidInternetMessageHeaderCollection",
             f"Maximum number of headers in one message should be less than or equal to {MAX_CUSTOM_HEADERS}.",
+        )
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise _bad_request(
+            "The value of the property 'internetMessageHeaders' is not a collection of headers."
         )
     named = tuple((str(entry.get("name") or ""), str(entry.get("value") or "")) for entry in entries)
     for name, _ in named:
@@ -288,8 +295,10 @@ def _attachment(entry: object) -> dict[str, Any]:
         )
     try:
         content = base64.b64decode(str(entry.get("contentbytes") or ""), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise _bad_request("Cannot convert the literal to the expected type 'Edm.Binary'.") from error
+    if not _CONTENT_TYPE.fullmatch(str(entry.get("contenttype") or "application/octet-stream")):
+        raise _bad_request(f"The content type '{entry.get('contenttype')}' is not valid.")
     if not entry.get("name"):
         raise GraphRefusal(
             400, "ErrorInvalidRequest", "Required property 'name' of the attachment is missing."
@@ -323,10 +332,10 @@ def _attach(mail: EmailMessage, attachment: dict[str, Any]) -> None:
     mail.add_attachment(
         attachment["content"],
         maintype=maintype,
-        subtype=subtype or "octet-stream",
-        filename=str(attachment["name"]),
+        subtype=subtype,
+        filename=_one_line(attachment["name"]),
         disposition="inline" if attachment.get("isinline") else "attachment",
-        cid=f"<{content_id}>" if content_id else None,
+        cid=f"<{_one_line(content_id)}>" if content_id else None,
     )
 
 

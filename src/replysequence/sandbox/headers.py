@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Collection, Mapping
+from email.errors import MessageError
 from email.header import decode_header, make_header
+from email.headerregistry import Address
 from email.utils import getaddresses
 
 _FIELD = re.compile(rb"[!-9;-~]+:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n?")
+
+_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 
 
 def split(raw: bytes) -> tuple[list[bytes], bytes]:
@@ -27,6 +31,17 @@ def people(raw: bytes, name: str) -> list[tuple[str, str]]:
     """Display name and address of everybody in the address headers `name`; a group's own name is left out."""
     found = getaddresses(_unfolded(raw, name))
     return [(_decode(shown), address) for shown, address in found if shown or address]
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is one bare `local@domain` that can stand in a header."""
+    if not _ADDRESS.fullmatch(text):
+        return False
+    try:
+        Address(addr_spec=text)
+    except (ValueError, MessageError):
+        return False
+    return True
 
 
 def rewrite(raw: bytes, *, drop: Collection[str], first: Mapping[str, str]) -> bytes:

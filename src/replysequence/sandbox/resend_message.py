@@ -5,7 +5,6 @@ Source: Resend's API reference "Send email" and "Errors", checked 2026-11-22.
 """
 
 import base64
-import binascii
 import mimetypes
 import re
 from collections.abc import Collection
@@ -24,7 +23,6 @@ MAX_TO = 50
 MAX_ATTACHMENTS_BYTES = 40 * 1024 * 1024
 """All attachments of one email together, measured after Base64."""
 
-_ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+\.[^\s@<>,;:\"()\[\]\\]+")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -200,6 +198,13 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     return value
 
 
+def _list(body: dict[str, Any], name: str) -> list[Any]:
+    value = body.get(name) or []
+    if not isinstance(value, list):
+        raise ResendRefusal(400, "validation_error", f"The `{name}` field must be an `array`.")
+    return value
+
+
 def _mailboxes(body: dict[str, Any], name: str, *, at_most: int | None = None) -> tuple[str, ...]:
     value = body.get(name)
     entries = [] if value is None else [value] if isinstance(value, str) else value
@@ -222,7 +227,7 @@ def _mailboxes(body: dict[str, Any], name: str, *, at_most: int | None = None) -
 
 def _is_mailbox(entry: str) -> bool:
     found = getaddresses([entry])
-    return len(found) == 1 and not _CONTROLS.search(entry) and bool(_ADDRESS.fullmatch(found[0][1]))
+    return len(found) == 1 and not _CONTROLS.search(entry) and headers.is_address(found[0][1])
 
 
 def _address(mailbox: str) -> Address:
@@ -252,11 +257,11 @@ def _tag(entry: object) -> tuple[str, str]:
 
 
 def _tags(body: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(_tag(entry) for entry in body.get("tags") or [])
+    return tuple(_tag(entry) for entry in _list(body, "tags"))
 
 
 def _attachments(body: dict[str, Any]) -> tuple[Attachment, ...]:
-    attachments = tuple(_attachment(entry) for entry in body.get("attachments") or [])
+    attachments = tuple(_attachment(entry) for entry in _list(body, "attachments"))
     encoded = sum(4 * -(-len(attachment.content) // 3) for attachment in attachments)
     if encoded > MAX_ATTACHMENTS_BYTES:
         raise ResendRefusal(422, "invalid_attachment", "The attachments are larger than 40 MB after Base64.")
@@ -279,7 +284,7 @@ def _attachment(entry: object) -> Attachment:
         filename=filename,
         content=_decode(entry["content"]),
         content_type=content_type,
-        content_id=str(entry["content_id"]) if entry.get("content_id") else None,
+        content_id=_CONTROLS.sub("", str(entry["content_id"])) if entry.get("content_id") else None,
     )
 
 
@@ -290,6 +295,6 @@ def _decode(content: object) -> bytes:
             return base64.b64decode(content, validate=True)
         if isinstance(content, list):
             return bytes(content)
-    except (binascii.Error, TypeError, ValueError):
+    except (TypeError, ValueError):
         pass
     raise ResendRefusal(422, "invalid_attachment", "The attachment's `content` is not valid Base64.")
