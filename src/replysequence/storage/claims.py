@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, bindparam, case, func, insert, null, select, update
+from sqlalchemy import Connection, Update, bindparam, func, insert, null, select, update
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.event import Kind
@@ -158,7 +158,7 @@ _END_ATTEMPT = (
     .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
     .values(
         outcome=bindparam("how"),
-        phase=case((bindparam("reached").is_not(None), bindparam("reached")), else_=send_attempts.c.phase),
+        phase=func.coalesce(bindparam("reached"), send_attempts.c.phase),
         reason=bindparam("why"),
         status=bindparam("http_status"),
         provider_request_id=bindparam("request"),
