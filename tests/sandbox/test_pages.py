@@ -8,6 +8,7 @@ import pytest
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import MENU, Fault
 from replysequence.sandbox.pages import how_often, sentence
+from replysequence.sandbox.running import RunningSandbox
 from support.google_app import WORKSPACE, GoogleApp
 from support.plain_http import Answer, call
 
@@ -247,3 +248,13 @@ def test_pages_hold_no_script_and_load_nothing_from_elsewhere(app: GoogleApp, se
 
 def test_the_stylesheet_is_served(app: GoogleApp) -> None:
     assert get(app, "/_sandbox/static/sandbox.css").headers["Content-Type"].startswith("text/css")
+
+
+def test_a_link_to_a_vendors_web_mail_leads_to_that_persons_sent_folder(box: RunningSandbox) -> None:
+    for link in (
+        "/mail/?authuser=dana%40brightwave.example",
+        "/mail/sentitems?login_hint=dana%40brightwave.example",
+    ):
+        answer = call("GET", f"{box.base_url}{link}")
+        assert (answer.status, answer.headers["Location"]) == (302, "/sent/dana%40brightwave.example")
+    assert call("GET", f"{box.base_url}/mail/0/sentitems").headers["Location"] == "/"

@@ -81,6 +81,7 @@ async def run(*, port: int, sandbox_port: int, data: Path | None) -> None:
         )
         logs.set_up(settings.log_level)
         app.prepare(settings)
+        world.resend.webhook_url = f"{public_url}/api/webhooks/resend"
 
         async def ready(parts: App) -> None:
             await _furnish(parts, sandbox_url=f"http://localhost:{sandbox_port}")

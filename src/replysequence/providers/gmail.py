@@ -140,6 +140,9 @@ class Gmail(Mailbox):
     variables: ClassVar = (
         *google.VARIABLES,
         Variable("GMAIL_API_URL", "The Gmail API.", "https://gmail.googleapis.com", VariableKind.URL),
+        Variable(
+            "GMAIL_WEB_URL", "Where people read their mail.", "https://mail.google.com", VariableKind.URL
+        ),
     )
     # Usage limits and Workspace help 166852, checked 2026-11-22: 6,000 units a minute at 100 a send; 2,000
     # messages a day on Workspace (500 on gmail.com, where Gmail says when to go on); 100 recipients.
@@ -207,9 +210,8 @@ class Gmail(Mailbox):
 
     def sent_folder_url(self, *, email: str, subject: str) -> str:
         search = f'in:sent subject:"{subject.replace(chr(34), " ")}"'
-        return (
-            f"https://mail.google.com/mail/?authuser={quote(email, safe='')}#search/{quote(search, safe='')}"
-        )
+        account = f"{self._values['GMAIL_WEB_URL']}/mail/?authuser={quote(email, safe='')}"
+        return f"{account}#search/{quote(search, safe='')}"
 
     def _as_json(self, raw: bytes, thread_id: str | None) -> Prepared:
         fields = {"raw": pybase64.urlsafe_b64encode(raw).decode()}

@@ -168,6 +168,18 @@ class Outlook(Mailbox):
     variables: ClassVar = (
         *microsoft.VARIABLES,
         Variable("GRAPH_API_URL", "Microsoft Graph.", "https://graph.microsoft.com/v1.0", VariableKind.URL),
+        Variable(
+            "OUTLOOK_WEB_URL",
+            "Where people at work read their mail.",
+            "https://outlook.office.com/mail",
+            VariableKind.URL,
+        ),
+        Variable(
+            "OUTLOOK_PERSONAL_WEB_URL",
+            "Where people with a personal account read their mail.",
+            "https://outlook.live.com/mail/0",
+            VariableKind.URL,
+        ),
     )
     # Exchange Online limits, checked 2026-11-22: 30 messages a minute, 10,000 recipients a day, 500 at once.
     # A request of 4 MB holds 3 MB once it is base64.
@@ -237,8 +249,8 @@ class Outlook(Mailbox):
 
     def sent_folder_url(self, *, email: str, subject: str) -> str:  # noqa: ARG002 - no link to a search there
         if email.rpartition("@")[2].lower() in _PERSONAL_DOMAINS:
-            return "https://outlook.live.com/mail/0/sentitems"
-        return f"https://outlook.office.com/mail/sentitems?login_hint={quote(email, safe='')}"
+            return f"{self._values['OUTLOOK_PERSONAL_WEB_URL']}/sentitems"
+        return f"{self._values['OUTLOOK_WEB_URL']}/sentitems?login_hint={quote(email, safe='')}"
 
 
 def _body(message: Message) -> tuple[str, bytes]:

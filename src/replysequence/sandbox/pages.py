@@ -48,6 +48,10 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
         ("/", pages.mailboxes),
         ("/mailbox/{address}", pages.mailbox),
         ("/sent/{address}", pages.sent),
+        # The paths at which the vendors' own mail programs show somebody's Sent folder.
+        ("/mail/", pages.web_mail),
+        ("/mail/sentitems", pages.web_mail),
+        ("/mail/0/sentitems", pages.web_mail),
         ("/messages/{id}", pages.message),
         ("/messages/{id}/html", pages.html),
         ("/messages/{id}/files/{number:int}", pages.file),
@@ -105,6 +109,12 @@ class _Pages:
         address = request.path_params["address"]
         rows = [(message, open_mail(message.sent_copy)) for message in self._world.sent_by(address)]
         return page("mailbox.html", here="mail", address=address, rows=rows, sent=True, via=VIA)
+
+    async def web_mail(self, request: Request) -> Response:
+        """Where a link to the vendor's web mail leads: the person's Sent folder, if the link says whose."""
+        asked = request.query_params
+        address = asked.get("authuser") or asked.get("login_hint")
+        return redirect(f"/sent/{quote(address)}" if address else "/")
 
     def _opened(self, request: Request) -> tuple[Message, ReceivedMail, bool] | None:
         message = self._world.messages.get(request.path_params["id"])
