@@ -14,7 +14,7 @@ import uvloop
 from replysequence import __version__, app, logs
 from replysequence.app import App
 from replysequence.cli import checks, demo
-from replysequence.domain.errors import ReplySequenceError, VaultKeyMissing, VaultKeyWrong
+from replysequence.domain.errors import InvalidInput, ReplySequenceError, VaultKeyMissing, VaultKeyWrong
 from replysequence.sandbox import server as sandbox_server
 from replysequence.sandbox.environment import environment
 from replysequence.sandbox.world import World
@@ -167,7 +167,10 @@ def rotate() -> None:
     finally:
         database.close()
     for column in report.columns:
-        click.echo(str(column))
+        click.echo(
+            f"{column.table}.{column.column}: {column.done} encrypted again, "
+            f"{column.remaining} still under another key, {len(column.failed)} cannot be opened"
+        )
     if not report.complete:
         raise click.ClickException(
             "Some secrets still need an old key. Keep it, and look at the lines above."
@@ -245,5 +248,8 @@ def _or_exit(work: Callable[[], T]) -> T:
     except (VaultKeyMissing, VaultKeyWrong) as error:
         click.echo(error.message, err=True)
         sys.exit(CONFIG_EXIT)
+    except InvalidInput as error:
+        click.echo(f"{error.field}: {error.message}", err=True)
+        sys.exit(CONFIG_EXIT if error.field.isupper() else 1)  # the name of a variable, or of an argument
     except ReplySequenceError as error:
         raise click.ClickException(error.message) from None
