@@ -13,6 +13,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 Kind = Literal["good", "untrusted", "other name", "expired"]
 
 
@@ -30,8 +42,10 @@ class Authority:
 def authority(name: str = "Trusted by the tests") -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    certificate = _begin(subject, subject, key.public_key()).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
+    certificate = (
+        _begin(subject, subject, key.public_key(), signer=key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
     )
     return Authority(key, certificate.sign(key, hashes.SHA256()))
 
@@ -51,7 +65,13 @@ def serving(kind: Kind = "good") -> ssl.SSLContext:
     )
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test server")])
     certificate = (
-        _begin(subject, issuer.certificate.subject, key.public_key(), expired=kind == "expired")
+        _begin(
+            subject,
+            issuer.certificate.subject,
+            key.public_key(),
+            signer=issuer.key.public_key(),
+            expired=kind == "expired",
+        )
         .add_extension(x509.SubjectAlternativeName([name]), critical=False)
         .sign(issuer.key, hashes.SHA256())
     )
@@ -71,7 +91,12 @@ def serving(kind: Kind = "good") -> ssl.SSLContext:
 
 
 def _begin(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, expired: bool = False
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    *,
+    signer: ec.EllipticCurvePublicKey,
+    expired: bool = False,
 ) -> x509.CertificateBuilder:
     end = datetime.now(UTC) + timedelta(days=-1 if expired else 1)
     return (
@@ -82,4 +107,6 @@ def _begin(
         .serial_number(x509.random_serial_number())
         .not_valid_before(end - timedelta(days=2))
         .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
     )

@@ -7,11 +7,11 @@ in one piece and for one that is larger than all buffers on the way.
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
 import zlib
-from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -78,19 +78,21 @@ class Wire:
 
     def finish(self) -> None:
         """FIN: we send no more. What the client sends is still read and counted."""
-        self._socket.shutdown(socket.SHUT_WR)
+        with self._socket() as ours:
+            ours.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """RST, at once."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with self._socket() as ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
 
-    @property
-    def _socket(self) -> TransportSocket:
-        found: TransportSocket | None = self._writer.get_extra_info("socket")
-        if found is None:
+    def _socket(self) -> socket.socket:
+        """A second handle on the connection: the event loops lend only a part of theirs."""
+        lent = self._writer.get_extra_info("socket")
+        if lent is None or lent.fileno() < 0:
             raise ConnectionAbortedError("the client was faster")
-        return found
+        return socket.socket(fileno=os.dup(lent.fileno()))
 
     async def rest(self) -> None:
         """Read on to the end, so that a request that becomes whole after all is counted."""
