@@ -121,7 +121,9 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         dispatching = Dispatching(
             database=database, registry=registry, tokens=tokens, outcomes=outcomes, incarnation=incarnation.id
         )
-        worker = Worker(database=database, dispatching=dispatching, connecting=connecting)
+        worker = Worker(
+            database=database, dispatching=dispatching, connecting=connecting, incarnation=incarnation
+        )
         yield App(settings, database, opened, registry, services, worker)
 
 
@@ -142,7 +144,8 @@ async def serve(
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=list(settings.trusted_proxies),
                 timeout_graceful_shutdown=60,
             )
         )

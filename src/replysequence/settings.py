@@ -36,6 +36,11 @@ OWN_VARIABLES = (
         "Without it a key file is made in the data folder on the very first start.",
         kind=VariableKind.SECRET,
     ),
+    Variable(
+        "TRUSTED_PROXIES",
+        "Addresses or networks of reverse proxies, separated by commas, whose X-Forwarded-For is believed. "
+        "Default: none.",
+    ),
     Variable("LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", default="INFO"),
 )
 """The settings that are not a provider's."""
@@ -61,6 +66,7 @@ class Settings:
     database_url: str = field(repr=False)
     public_url: str
     encryption_keys: Secret | None
+    trusted_proxies: tuple[str, ...]
     log_level: str
     providers: Mapping[str, str] = field(repr=False)
     """Variable name → value, defaults filled in, for the registry."""
@@ -98,6 +104,11 @@ def read(environ: Mapping[str, str]) -> Settings:
         problems += _refused("ENCRYPTION_KEYS", parse_keys, values["ENCRYPTION_KEYS"])
     if values["LOG_LEVEL"].upper() not in _LOG_LEVELS:
         problems.append(f"LOG_LEVEL must be one of {', '.join(sorted(_LOG_LEVELS))}")
+    proxies = [proxy.strip() for proxy in values["TRUSTED_PROXIES"].split(",") if proxy.strip()]
+    if not all(map(_is_network, proxies)):
+        problems.append(
+            "TRUSTED_PROXIES must hold addresses or networks such as 10.0.0.0/8, separated by commas"
+        )
     if problems:
         raise ConfigError(problems)
     return Settings(
@@ -105,6 +116,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         database_url=database_url,
         public_url=values["PUBLIC_URL"].rstrip("/"),
         encryption_keys=Secret(values["ENCRYPTION_KEYS"]) if values["ENCRYPTION_KEYS"] else None,
+        trusted_proxies=tuple(proxies),
         log_level=values["LOG_LEVEL"].upper(),
         providers={variable.name: values[variable.name] for variable in Registry.variables()},
     )
@@ -157,6 +169,14 @@ def _check_address(value: str) -> str | None:
     except InvalidInput as error:
         return f"is not an e-mail address: {error.message}"
     return None
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:
