@@ -4,7 +4,7 @@ accept ─▶ queued ─▶ claimed ─▶ sending ─▶ sent
             ▲ ▲        │          ├─▶ failed
             │ └────────┘          ├─▶ queued
          waiting ◀─────┘          └─▶ unknown ─▶ settled_sent | settled_not_sent
-queued | claimed | waiting ─▶ cancelled | failed
+queued | claimed | waiting ─▶ cancelled;  claimed ─▶ failed | unknown
 """
 
 from collections.abc import Mapping
@@ -46,8 +46,8 @@ _S = State
 
 MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        _S.QUEUED: frozenset({_S.CLAIMED, _S.WAITING, _S.CANCELLED, _S.FAILED}),
-        _S.WAITING: frozenset({_S.QUEUED, _S.CLAIMED, _S.CANCELLED, _S.FAILED}),
+        _S.QUEUED: frozenset({_S.CLAIMED, _S.WAITING, _S.CANCELLED}),
+        _S.WAITING: frozenset({_S.QUEUED, _S.CLAIMED, _S.CANCELLED}),
         # To unknown only when an earlier attempt at a relay is, and can no longer be repeated under its key.
         _S.CLAIMED: frozenset({_S.SENDING, _S.QUEUED, _S.WAITING, _S.CANCELLED, _S.FAILED, _S.UNKNOWN}),
         _S.SENDING: frozenset({_S.SENT, _S.FAILED, _S.QUEUED, _S.WAITING, _S.UNKNOWN}),

@@ -1,0 +1,167 @@
+"""The ledger of sends for tests of storage: drafts accepted, claimed and ended without anything around them."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+from sqlalchemy import Connection as Transaction
+from sqlalchemy import insert, update
+
+from replysequence.domain.draft import DraftContent
+from replysequence.domain.message import Address
+from replysequence.domain.send import Outcome, Route, Send, State
+from replysequence.storage import claims, drafts, frozen, routes, sends
+from replysequence.storage.claims import Claimed, Ending
+from replysequence.storage.database import Database
+from replysequence.storage.ids import new_id
+from replysequence.storage.sends import NewSend
+from replysequence.storage.tables import send_attempts
+from replysequence.storage.tables import sends as sends_table
+from support.messages import a_message
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+RELAY = Route("resend", None, Address("", "follow-up@relay.example"))
+CONCURRENCY = {"gmail": 1, "outlook": 1, "resend": 4}
+
+_numbers = count(1)
+
+
+def mailbox_route(connection_id: str) -> Route:
+    """The route through that connection."""
+    return Route("gmail", connection_id, Address("Alice", "alice@team.example"))
+
+
+def write(connection: Transaction, new: NewSend, *, at: datetime) -> bool:
+    """What accepting does, without the questions before it."""
+    routes.take(connection, route_id=new.route.id, via=new.route.via)
+    return sends.accept(connection, new, at=at)
+
+
+@dataclass
+class Ledger:
+    """Shorthands over one database. `me` is the incarnation that claims."""
+
+    database: Database
+    me: str = field(default_factory=new_id)
+
+    def new(
+        self,
+        user_id: str,
+        *,
+        route: Route = RELAY,
+        draft_id: str | None = None,
+        version: int = 1,
+        key: str | None = None,
+        request_hash: str | None = None,
+        send_at: datetime | None = None,
+        held: tuple[str, str] | None = None,
+    ) -> NewSend:
+        """A send that is not accepted yet, of a draft of its own unless told otherwise."""
+        draft_id = draft_id or self.draft(user_id)
+        message = a_message(subject=f"Message {next(_numbers)}")
+        return NewSend(
+            id=new_id(),
+            user_id=user_id,
+            draft_id=draft_id,
+            draft_version=version,
+            route=route,
+            envelope=frozen.freeze_envelope(message),
+            message=frozen.freeze(message, attachment_ids=[]),
+            subject=message.subject,
+            message_id=message.message_id,
+            thread_id=None,
+            idempotency_key=key,
+            request_hash=request_hash,
+            send_at=send_at,
+            give_up_at=(send_at or NOON) + timedelta(hours=24),
+            held=held,
+            previous_send_id=None,
+        )
+
+    def draft(self, user_id: str) -> str:
+        """A new draft; its id."""
+        return self.database.run(drafts.create, user_id=user_id, content=DraftContent()).id
+
+    def accept(self, new: NewSend, *, at: datetime = NOON) -> str:
+        """Accept a send; its id."""
+        assert self.database.run(write, new, at=at)
+        return new.id
+
+    def accepted(self, user_id: str, *, route: Route = RELAY, at: datetime = NOON) -> str:
+        """A new send, accepted; its id."""
+        return self.accept(self.new(user_id, route=route), at=at)
+
+    def claim(self, *, at: datetime = NOON, limit: int = 100, me: str | None = None) -> list[Claimed]:
+        """What a worker takes at that time."""
+        return self.database.run(
+            claims.claim, incarnation=me or self.me, concurrency=CONCURRENCY, limit=limit, at=at
+        )
+
+    def begin(self, claimed: Claimed, *, at: datetime = NOON, me: str | None = None) -> None:
+        """Commit that the exchange begins."""
+        self.database.run(
+            claims.begin_sending,
+            send_id=claimed.id,
+            attempt=claimed.attempt,
+            incarnation=me or self.me,
+            at=at,
+        )
+
+    def end(self, claimed: Claimed, state: State, *, at: datetime = NOON, **more: object) -> None:
+        """Write how the attempt ended."""
+        ending = Ending(**{"state": state, "outcome": OUTCOMES[state], **more})  # type: ignore[arg-type]
+        self.database.run(claims.end, claimed, ending, at=at)
+
+    def carried_out(self, claimed: Claimed, state: State, **more: object) -> None:
+        """From claim to ending."""
+        self.begin(claimed)
+        self.end(claimed, state, **more)  # type: ignore[arg-type]
+
+    def get(self, user_id: str, send_id: str) -> Send:
+        """The send as its owner sees it."""
+        return self.database.run(sends.get, user_id=user_id, send_id=send_id)
+
+    def state(self, user_id: str, send_id: str) -> State:
+        """Only its state."""
+        return self.get(user_id, send_id).state
+
+    def put(self, claimed: Claimed, state: State) -> None:
+        """Force a claimed send into any state, past every rule: what a test of the rules starts from."""
+        self.database.run(_put, claimed, state)
+
+
+OUTCOMES = {
+    State.SENT: Outcome.SENT,
+    State.FAILED: Outcome.REFUSED,
+    State.QUEUED: Outcome.NEVER_SENT,
+    State.WAITING: Outcome.REFUSED,
+    State.UNKNOWN: Outcome.UNKNOWN,
+}
+
+
+def _put(connection: Transaction, claimed: Claimed, state: State) -> None:
+    in_hand = state in (State.CLAIMED, State.SENDING)
+    due = NOON if state in (State.QUEUED, State.WAITING) else None
+    values: dict[str, object] = {"state": state, "next_at": due, "attempt": claimed.attempt}
+    if not in_hand:
+        values["claimed_by"] = None
+    connection.execute(update(sends_table).where(sends_table.c.id == claimed.id).values(values))
+    connection.execute(
+        update(send_attempts)
+        .where(send_attempts.c.send_id == claimed.id)
+        .values(outcome=None if in_hand else OUTCOMES.get(state, Outcome.NEVER_SENT))
+    )
+    routes.reschedule(connection, route_id=claimed.route_id)
+
+
+def second_open_attempt(connection: Transaction, claimed: Claimed) -> None:
+    """Write another attempt without an outcome: the database must refuse."""
+    connection.execute(
+        insert(send_attempts).values(
+            send_id=claimed.id,
+            number=claimed.attempt + 1,
+            incarnation=new_id(),
+            phase="claimed",
+            started_at=NOON,
+        )
+    )
