@@ -13,6 +13,7 @@ from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.tidying import tidy
 from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Database
+from replysequence.storage.incarnations import Incarnation
 
 _log = logs.logger("worker")
 
@@ -31,8 +32,16 @@ FINISH_WITHIN = 150.0
 class Worker:
     """One loop over one :class:`Dispatching`."""
 
-    def __init__(self, *, database: Database, dispatching: Dispatching, connecting: Connecting) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        dispatching: Dispatching,
+        connecting: Connecting,
+        incarnation: Incarnation,
+    ) -> None:
         self._database = database
+        self._incarnation = incarnation
         self._dispatching = dispatching
         self._connecting = connecting
         self._wake = asyncio.Event()
@@ -98,7 +107,11 @@ class Worker:
             return
 
     async def _look_after_the_dead(self) -> None:
-        """Finish what processes that died have left: their sends, and accounts that they were disconnecting."""
+        """Finish what processes that died have left: their sends, and accounts that they were disconnecting.
+
+        Before that, make sure that nobody takes us for dead.
+        """
+        await asyncio.to_thread(self._incarnation.renew)
         if await self._dispatching.reap():
             self._wake.set()
         await self._connecting.finish_disconnects()

@@ -8,19 +8,29 @@ twice.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
 from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from replysequence.storage.database import engine_for
 from replysequence.storage.ids import new_id
+
+_ALIVE = text("SELECT 1")
+_LOCK = text("SELECT pg_try_advisory_lock(:key)")
+_UNLOCK = text("SELECT pg_advisory_unlock(:key)")
 
 
 class Incarnation(Protocol):
     """This process's life, as others can see it."""
 
     id: str
+
+    def renew(self) -> None:
+        """Take the lock again if it was lost, as it is with the connection that held it. Blocks."""
+        ...
 
     def end(self) -> None:
         """Let the lock go; to be called after the last send has ended."""
@@ -35,6 +45,9 @@ class _FileLocked:
         self._file: IO[bytes] = self._path.open("wb")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def renew(self) -> None:
+        """Nothing to do: a file lock is lost at death only."""
+
     def end(self) -> None:
         self._path.unlink(missing_ok=True)
         self._file.close()
@@ -44,14 +57,37 @@ class _AdvisoryLocked:
     def __init__(self, *, engine: Engine, incarnation: str) -> None:
         self.id = incarnation
         self._engine = engine
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _key(incarnation)})
+        self._connection: Connection | None = None
+        self.renew()
+
+    def renew(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.execute(_ALIVE)
+            except DBAPIError:
+                self._drop()
+        if self._connection is None:
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            # Not granted only while the server has not noticed yet that our last connection broke: it still stands
+            # for us then, and the next renewal tries again.
+            if connection.execute(_LOCK, {"key": _key(self.id)}).scalar_one():
+                self._connection = connection
+            else:
+                connection.close()
 
     def end(self) -> None:
-        # Closed for good, not given back to the pool: a session lock would stay on the pooled connection.
-        self._connection.invalidate()
-        self._connection.close()
+        with suppress(DBAPIError):
+            if self._connection is not None:
+                self._connection.execute(_UNLOCK, {"key": _key(self.id)})
+        self._drop()
         self._engine.dispose()
+
+    def _drop(self) -> None:
+        """Close for good, not back into the pool: there a session lock would stay on the connection."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
 
 def begin(url: URL) -> Incarnation:
