@@ -16,6 +16,7 @@ import uvicorn
 
 from replysequence import app as parts
 from replysequence import settings as settings_module
+from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services.signing_in import Person
 from replysequence.web.notices import Notice, read_notice
@@ -131,6 +132,21 @@ class RunningApp:
             for each in card.connections
             if each.email == email
         )
+
+    def new_google_account(self) -> str:
+        """The address of an account at Google that nobody has connected yet."""
+        number = secrets.randbits(60)
+        email = f"seller.{number}@brightwave.example"
+        self.box.world.accounts.add(
+            Account(
+                vendor=Vendor.GOOGLE,
+                email=email,
+                name="Sal Eller",
+                subject=str(number),
+                tenant="brightwave.example",
+            )
+        )
+        return email
 
     def notice_of(self, answer: Answer) -> Notice | None:
         """What the page that a 303 leads to will say."""

@@ -2,40 +2,38 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 import pytest
 
-from replysequence.sandbox.running import RunningSandbox, sandbox
+from replysequence.sandbox.running import sandbox
 from support.databases import TEMPLATE
 from support.webapp import RunningApp, Visitor, running_app
 
 _numbers = count(1)
 
 
-@pytest.fixture(scope="module")
-def box() -> Iterator[RunningSandbox]:
-    """The providers of one file's tests."""
-    with sandbox() as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def web(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, box: RunningSandbox
-) -> Iterator[RunningApp]:
+def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The app, on each of the two databases."""
     folder = tmp_path_factory.mktemp("web")
+    with database_for(request, folder) as url, sandbox() as box, running_app(url, folder, box=box) as app:
+        yield app
+
+
+@contextmanager
+def database_for(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database of the engine that `request` is for."""
     if request.param == "sqlite":
         file = folder / "web.db"
         shutil.copyfile(request.getfixturevalue("migrated_sqlite_file"), file)
-        with running_app(f"sqlite:///{file}", folder, box=box) as app:
-            yield app
+        yield f"sqlite:///{file}"
         return
     server = request.getfixturevalue("migrated_postgresql")
     name = f"web_{next(_numbers)}"
-    with running_app(server.create(name, template=TEMPLATE), folder, box=box) as app:
-        yield app
+    yield server.create(name, template=TEMPLATE)
     server.drop(name)
 
 

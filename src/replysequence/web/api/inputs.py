@@ -51,7 +51,7 @@ Cursor = Annotated[
     str | None,
     Query(
         max_length=200,
-        pattern=r"^[A-Za-z0-9_.:+=-]+$",
+        pattern=r"^[!-~]+$",
         description="`next` of the page before; leave out for the first.",
     ),
 ]
