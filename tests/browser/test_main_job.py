@@ -39,7 +39,7 @@ def set_up(page: Page, app: RunningApp) -> None:
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["with script", "without script"])
 def test_a_newcomer_connects_gmail_and_sends(
-    installation: RunningApp, open_page: OpenPage, javascript: bool
+    installation: RunningApp, open_page: OpenPage, *, javascript: bool
 ) -> None:
     page = open_page(javascript=javascript)
     alice = AtTheBrowser(page, installation)
