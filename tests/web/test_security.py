@@ -89,6 +89,25 @@ def test_a_preview_can_do_nothing_and_only_we_may_frame_it(alice: Visitor) -> No
     assert re.search(r"<iframe[^>]* sandbox title=", alice("GET", f"/drafts/{draft['id']}").text)
 
 
+def test_a_preview_shows_attached_images_without_fetching_them(alice: Visitor) -> None:
+    file = {
+        "filename": "logo.png",
+        "content_type": "image/png",
+        "content": "iVBORw0KGgo=",
+        "content_id": "logo",
+    }
+    html = '<p>Hi</p><img src="cid:logo" alt="Logo"><img src="cid:none" alt="None">'
+    draft = made(alice("POST", "/api/drafts", json_body={"html": html, "attachments": [file]}))
+    shown = alice("GET", f"/drafts/{draft['id']}/preview").text
+    assert 'src="data:image/png;base64,iVBORw0KGgo="' in shown
+    assert 'src="cid:none"' in shown
+
+
+def test_a_preview_of_plain_text_is_text(alice: Visitor) -> None:
+    draft = made(alice("POST", "/api/drafts", json_body={"text": "1 < 2 <script>x()</script>"}))
+    assert "1 &lt; 2 &lt;script&gt;" in alice("GET", f"/drafts/{draft['id']}/preview").text
+
+
 def test_an_attached_file_is_only_ever_a_download(alice: Visitor) -> None:
     draft = made(alice("POST", "/api/drafts", json_body={}))
     body, headers = multipart({}, [("file", 'ü" ;.html', "text/html", b"<script>1</script>")])

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from replysequence import __version__
 from replysequence.services import Services
 from replysequence.web import api, errors, pages
+from replysequence.web.api.health import Problems
 from replysequence.web.body_limit import BodyLimit
 from replysequence.web.envelope import Envelope
 from replysequence.web.gate import Gate
@@ -18,7 +19,6 @@ from replysequence.web.rendering import STATIC
 from replysequence.web.security import Cookies
 
 Hook = Callable[[], Awaitable[None]]
-Problems = Callable[[], Awaitable[Sequence[str]]]
 
 _A_YEAR = "public, max-age=31536000, immutable"
 
