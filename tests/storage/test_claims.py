@@ -260,7 +260,7 @@ def reconnect(ledger: Ledger, vault: Vault, user_id: str) -> None:
         made, _ = connections.connect(
             transaction, vault=vault, user_id=user_id, account=account("work"), tokens=tokens("new")
         )
-        holding.release(transaction, connection_id=made.id, give_up_at=LATER, at=NOON)
+        holding.release(transaction, connection_id=made.id, via=made.provider, give_up_at=LATER, at=NOON)
 
     ledger.database.run(work)
 

@@ -86,7 +86,7 @@ def repair_mailbox(ledger: Ledger, vault: Vault, user_id: str) -> None:
         made, _ = connections.connect(
             transaction, vault=vault, user_id=user_id, account=account("work"), tokens=tokens("new")
         )
-        holding.release(transaction, connection_id=made.id, give_up_at=NOON, at=NOON)
+        holding.release(transaction, connection_id=made.id, via=made.provider, give_up_at=NOON, at=NOON)
 
     ledger.database.run(work)
 
@@ -168,6 +168,7 @@ def test_a_storm_of_people_and_workers_ends_without_a_deadlock_and_with_every_se
     ledger: Ledger, others: Ledger, vault: Vault, alice: str, connect: Connect
 ) -> None:
     mailbox = connect(alice)
+    repair_mailbox(ledger, vault, alice)
     made: list[tuple[str, bool]] = []
 
     def person() -> None:
@@ -175,9 +176,8 @@ def test_a_storm_of_people_and_workers_ends_without_a_deadlock_and_with_every_se
 
     def owner() -> None:
         for _ in range(4):
-            repair_mailbox(others, vault, alice)
             break_mailbox(others, mailbox.id)
-        repair_mailbox(others, vault, alice)
+            repair_mailbox(others, vault, alice)
 
     together(
         person,

@@ -48,7 +48,7 @@ def every_way_to_move(ledger: Ledger, user_id: str, claimed: Claimed) -> list[Ca
     def release() -> None:
         ledger.database.run(holding.hold, connection_id=route, reason="x", explanation="", at=NOON)
         ledger.database.run(
-            holding.release, connection_id=route, give_up_at=LATER, at=NOON + timedelta(seconds=1)
+            holding.release, connection_id=route, via=route, give_up_at=LATER, at=NOON + timedelta(seconds=1)
         )
 
     return [
@@ -278,7 +278,11 @@ def test_a_released_send_keeps_its_time_and_does_not_expire_before_it(
     ledger.database.run(holding.hold, connection_id=route.id, reason="r", explanation="e", at=NOON)
     assert ledger.claim(at=in_three_days) == []
     released = ledger.database.run(
-        holding.release, connection_id=route.id, give_up_at=LATER + timedelta(hours=24), at=LATER
+        holding.release,
+        connection_id=route.id,
+        via=route.via,
+        give_up_at=LATER + timedelta(hours=24),
+        at=LATER,
     )
     assert released == 2
     assert (ledger.get(alice, planned).next_at, ledger.get(alice, due).next_at) == (in_three_days, LATER)

@@ -405,7 +405,9 @@ def _keep(
     kept, known = connections.connect(
         transaction, vault=vault, user_id=user_id, account=account, tokens=new_tokens(tokens, at=at)
     )
-    released = holding.release(transaction, connection_id=kept.id, give_up_at=at + GIVE_UP_AFTER, at=at)
+    released = holding.release(
+        transaction, connection_id=kept.id, via=kept.provider, give_up_at=at + GIVE_UP_AFTER, at=at
+    )
     notify(transaction, SENDS_CHANNEL)
     wanted = None
     if wanted_id is not None and wanted_id != kept.id:

@@ -68,9 +68,14 @@ def hold(connection: Connection, *, connection_id: str, reason: str, explanation
     return held(connection, connection_id=connection_id)
 
 
-def release(connection: Connection, *, connection_id: str, give_up_at: datetime, at: datetime) -> int:
-    """Queue again what waits for this mailbox, to give up at ``give_up_at`` at the earliest; returns how many."""
-    routes.lock(connection, route_id=connection_id)
+def release(
+    connection: Connection, *, connection_id: str, via: str, give_up_at: datetime, at: datetime
+) -> int:
+    """Queue again what waits for this mailbox, to give up at ``give_up_at`` at the earliest; returns how many.
+
+    Called whenever a mailbox was connected: from then on it has a route that can be locked.
+    """
+    routes.take(connection, route_id=connection_id, via=via)
     rows = connection.execute(_RELEASE, {"route": connection_id, "give_up_at": give_up_at, "at": at}).all()
     _moved(connection, rows, kind=Kind.SEND_QUEUED, reason="reconnected", at=at)
     routes.reschedule(connection, route_id=connection_id)
