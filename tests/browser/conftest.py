@@ -31,4 +31,11 @@ def web(migrated_sqlite_file: Path, tmp_path: Path, box: RunningSandbox) -> Iter
 @pytest.fixture
 def alice(web: RunningApp, open_page: OpenPage) -> AtTheBrowser:
     """Alice, signed in at her browser; she administers this installation."""
-    return AtTheBrowser(open_page(), web).sign_in(web.browser("Alice", is_admin=True))
+    return AtTheBrowser(open_page(), web, visitor=web.browser("Alice", is_admin=True))
+
+
+@pytest.fixture
+def alice_without_script(web: RunningApp, open_page: OpenPage) -> AtTheBrowser:
+    """The same at a browser that runs no script."""
+    page = open_page(javascript=False)
+    return AtTheBrowser(page, web, visitor=web.browser("Alice", is_admin=True))

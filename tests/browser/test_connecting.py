@@ -18,8 +18,6 @@ from support.at_the_browser import (
 )
 from support.browser import OpenPage
 
-CUSTOMER = "ben@customer.example"
-
 
 def connected_accounts(someone: AtTheBrowser) -> list[str]:
     """Addresses of everything that is connected, as the settings page shows them."""
@@ -37,10 +35,9 @@ def link_to_forward(someone: AtTheBrowser) -> str:
 @pytest.fixture
 def with_broken_gmail(alice: AtTheBrowser) -> AtTheBrowser:
     """Alice, whose access was removed at Google after she had connected; one send waits."""
-    alice.connect_gmail()
-    world = alice.app.box.world
-    act(world, alice.google_account(), "remove_access")
-    alice.write_and_send(subject="Waits for the account")
+    alice.already(connected=WORK_GMAIL, draft="Waits for the account")
+    act(alice.app.box.world, alice.google_account(), "remove_access")
+    alice.send()
     alice.see_it_become("Waiting")
     return alice
 
@@ -172,7 +169,7 @@ def test_the_wrong_account_at_a_reconnect_is_told_with_both_addresses(
 def test_of_two_accounts_the_default_is_the_senders_unless_the_draft_says_otherwise(
     alice: AtTheBrowser,
 ) -> None:
-    alice.connect_gmail()
+    alice.already(connected=WORK_GMAIL)
     alice.connect_gmail(PRIVATE_GMAIL)
     expect(alice.connection(WORK_GMAIL)).to_contain_text("Default")
     alice.connection(PRIVATE_GMAIL).get_by_role("button", name="Make default").click()
@@ -180,7 +177,7 @@ def test_of_two_accounts_the_default_is_the_senders_unless_the_draft_says_otherw
     expect(alice.connection(PRIVATE_GMAIL)).to_contain_text("Default")
     expect(alice.connection(WORK_GMAIL)).not_to_contain_text("Default")
 
-    alice.write(to=CUSTOMER, subject="From the default", text="Hi")
+    alice.already(draft="From the default")
     expect(alice.checks).to_contain_text(PRIVATE_GMAIL)
     alice.page.get_by_label("From", exact=True).select_option(label=WORK_GMAIL)
     alice.send()
@@ -211,7 +208,8 @@ def test_disconnecting_says_what_happens_and_keeps_what_waits(with_broken_gmail:
 
 
 def test_disconnecting_takes_the_permission_back_at_google(alice: AtTheBrowser) -> None:
-    alice.connect_gmail()
+    alice.already(connected=WORK_GMAIL)
+    alice.open("/settings/integrations")
     alice.connection(WORK_GMAIL).get_by_role("link", name="Disconnect").click()
     expect(alice.page.get_by_text("No message is on its way from it.")).to_be_visible()
     alice.page.get_by_role("button", name="Disconnect").click()

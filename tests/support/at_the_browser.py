@@ -5,6 +5,8 @@ from collections.abc import Collection
 
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
+from replysequence.domain.address import Address
+from replysequence.domain.draft import DraftContent
 from replysequence.sandbox.accounts import Account, Vendor
 from support.browser import ACTION_MILLISECONDS
 from support.webapp import RunningApp, Visitor
@@ -16,6 +18,9 @@ PRIVATE_GMAIL = "dana.reyes@gmail.example"
 OUTLOOK = "dana.reyes@contoso.example"
 LOCKED_OUTLOOK = "nina.novak@lockdown.example"
 
+BEN = "ben@customer.example"
+"""Who gets the drafts that no test looks at closely."""
+
 SEND_BOX = "Send email on your behalf"
 
 expect.set_options(timeout=ACTION_MILLISECONDS)
@@ -24,17 +29,13 @@ expect.set_options(timeout=ACTION_MILLISECONDS)
 class AtTheBrowser:
     """A person's hands and eyes. Everything is found by what it is called on the page, nothing by its markup."""
 
-    def __init__(self, page: Page, app: RunningApp) -> None:
+    def __init__(self, page: Page, app: RunningApp, *, visitor: Visitor | None = None) -> None:
+        """`visitor` is signed in already, and brings the session along; without one nobody is."""
         self.page = page
         self.app = app
-
-    def sign_in(self, visitor: Visitor) -> "AtTheBrowser":
-        """Bring the session that `visitor` has already."""
-        assert visitor.cookie is not None
-        self.page.context.add_cookies(
-            [{"name": "session", "value": visitor.cookie, "url": self.app.base_url}]
-        )
-        return self
+        self.visitor = visitor or app.anonymous
+        if self.visitor.cookie:
+            page.context.add_cookies([{"name": "session", "value": self.visitor.cookie, "url": app.base_url}])
 
     def open(self, path: str) -> Page:
         self.page.goto(f"{self.app.base_url}{path}")
@@ -84,6 +85,21 @@ class AtTheBrowser:
 
     # Drafts
 
+    def already(self, *, connected: str = "", draft: str = "") -> None:
+        """What was done before the test begins: the person's Gmail account `connected`, a `draft` with that subject.
+
+        Leaves the browser at the draft.
+        """
+        if connected:
+            answer = self.app.connect(self.visitor, "gmail", connected)
+            assert answer.status == 303, answer.text
+        if draft:
+            content = DraftContent(
+                to=(Address(name="Ben", email=BEN),), subject=draft, text="Hi Ben,\n\nthank you!"
+            )
+            made = self.app.do(self.app.app.services.drafting.create(self.visitor.id, content=content))
+            self.open(f"/drafts/{made.id}")
+
     def write(self, *, to: str, subject: str, text: str) -> None:
         """Write a new draft and save it."""
         self.open("/drafts/new")
@@ -105,10 +121,6 @@ class AtTheBrowser:
     def send(self) -> None:
         self.page.get_by_role("button", name="Send", exact=True).click()
         self.page.wait_for_url(re.compile(r"/sends/[0-9a-f-]{36}$"))
-
-    def write_and_send(self, *, to: str = "ben@customer.example", subject: str, text: str = "Hi!") -> None:
-        self.write(to=to, subject=subject, text=text)
-        self.send()
 
     # Sends
 
