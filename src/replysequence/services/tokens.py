@@ -21,7 +21,6 @@ from replysequence.domain.errors import (
 )
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
-from replysequence.providers.base import Mailbox
 from replysequence.providers.base import Tokens as TokenAnswer
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
@@ -115,7 +114,9 @@ class Tokens:
                 )
             await asyncio.sleep(_POLL)
         try:
-            return await self._ask(stored)
+            usable = await self._ask(stored)
+            await self._require_scopes(usable)
+            return usable
         finally:
             await self._database.transaction(
                 connection_tokens.release_refresh_lease,
@@ -160,7 +161,6 @@ class Tokens:
             return await self._opened(current)
         usable = Usable(stored.connection_id, answer.access_token, stored.generation + 1)
         _log.info("token.refreshed", connection_id=stored.connection_id, generation=usable.generation)
-        await self._require_scopes(mailbox, answer, usable)
         return usable
 
     async def _kept(self, answer: TokenAnswer, *, seen: SealedTokens) -> bool:
@@ -178,9 +178,11 @@ class Tokens:
                     raise
             await asyncio.sleep(_POLL)
 
-    async def _require_scopes(self, mailbox: Mailbox, answer: TokenAnswer, usable: Usable) -> None:
+    async def _require_scopes(self, usable: Usable) -> None:
         """Scopes can shrink at any refresh (Google granular consent, checked 2026-11-22)."""
-        if mailbox.oauth.required_scopes <= answer.scopes:
+        current, _ = await self._database.read(_read, connection_id=usable.connection_id)
+        mailbox = self._registry.mailbox(current.provider)
+        if mailbox.oauth.required_scopes <= current.scopes:
             return
         error = ReconnectNeeded(mailbox.scope_missing(), code="scope_missing")
         await self.give_up(usable, error=error)
