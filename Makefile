@@ -24,7 +24,7 @@ test: $(DEV) ## Run every test, on SQLite, on PostgreSQL and in Chromium; PYTEST
 	@REPLYSEQUENCE_TEST_POSTGRESQL_BIN="$$(scripts/find_postgresql --install)" && \
 	REPLYSEQUENCE_TEST_CHROMIUM="$$(scripts/find_chromium --install)" && \
 	export REPLYSEQUENCE_TEST_POSTGRESQL_BIN REPLYSEQUENCE_TEST_CHROMIUM && \
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
 
 lint: $(DEV) ## Check style, format and types; change nothing
 	@$(BIN)/ruff check .
