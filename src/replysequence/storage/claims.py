@@ -153,6 +153,7 @@ _END = {
     )
     for state in (State.SENT, State.FAILED, State.QUEUED, State.WAITING, State.UNKNOWN)
 }
+_END_AS_SEEN = {state: _end_from([state]) for state in (State.CLAIMED, State.SENDING)}
 _END_ATTEMPT = (
     update(send_attempts)
     .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
@@ -279,14 +280,19 @@ def begin_sending(
     connection.execute(_PHASE, {"sid": send_id, "seen": attempt})
 
 
-def end(connection: Connection, claimed: Claimed, ending: Ending, *, at: datetime) -> None:
+def end(
+    connection: Connection, claimed: Claimed, ending: Ending, *, at: datetime, seen: State | None = None
+) -> None:
     """Write how an attempt ended, with its event. Raises :class:`AttemptLost` when the send has moved on
     without it.
+
+    ``seen`` is for who ends another's attempt: the state that this was decided in. The other may live after all
+    and go on at this moment, and what has begun to leave must not be queued again.
     """
     routes.lock(connection, route_id=claimed.route_id)
     ending = _unless_repaired(connection, claimed, ending, at=at)
     changed = connection.execute(
-        _END[ending.state],
+        _END[ending.state] if seen is None else _END_AS_SEEN[seen],
         {
             "sid": claimed.id,
             "seen": claimed.attempt,
@@ -381,9 +387,10 @@ def reap(
         if (row.id, row.attempt) in in_hand:
             continue
         claimed = _carried(row)
-        ending = _ending_of_the_dead(claimed, state=State(row.state), repeatable=repeatable, at=at)
+        state = State(row.state)
+        ending = _ending_of_the_dead(claimed, state=state, repeatable=repeatable, at=at)
         try:
-            end(connection, claimed, ending, at=at)
+            end(connection, claimed, ending, at=at, seen=state)
         except AttemptLost:
             continue
         counts[ending.state] = counts.get(ending.state, 0) + 1
