@@ -167,6 +167,25 @@ def test_check_names_what_is_not_there_and_what_to_do(empty_database_url: str, t
     assert not (tmp_path / "encryption.keys").exists()
 
 
+@pytest.mark.parametrize("command", ["serve", "migrate", "check"])
+def test_a_database_server_that_is_not_there_is_said_in_a_sentence(command: str, tmp_path: Path) -> None:
+    refused = run(command, env=environment("postgresql://nobody@127.0.0.1:1/none", tmp_path))
+
+    assert refused.returncode == 1
+    assert "The database cannot be used" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+
+    refused = run("serve", env=environment("", tmp_path / "data"))
+
+    assert refused.returncode == 1
+    assert "REPLYSEQUENCE_DATA_DIR" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence(database_url: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

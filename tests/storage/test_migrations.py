@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 import replysequence
-from replysequence.domain.errors import Conflict
+from replysequence.domain.errors import Conflict, DatabaseUnavailable
 from replysequence.storage.database import Database, engine_for, parse_url
 from replysequence.storage.migrations import pending, upgrade
 from replysequence.storage.tables import metadata
@@ -107,6 +108,15 @@ def test_a_failed_upgrade_leaves_nothing_behind(empty_database_url: str) -> None
     tables = database.run(table_names)
     database.close()
     assert tables == ["events"]
+
+
+@pytest.mark.parametrize("work", [upgrade, pending])
+def test_a_server_that_is_not_there_is_an_error_with_its_reason_and_without_the_password(
+    work: Callable[[str], object],
+) -> None:
+    with pytest.raises(DatabaseUnavailable, match="refused") as refused:
+        work("postgresql://nobody:opensesame@127.0.0.1:1/none")
+    assert "opensesame" not in refused.value.message
 
 
 def table_names(connection: Connection) -> list[str]:

@@ -107,9 +107,8 @@ def sandbox(port: int, app_url: str, ledger: Path | None) -> None:
 @commands.command()
 def migrate() -> None:
     """Bring the database to the present schema. `serve` and `worker` do so too."""
-    settings = _settings()
-    needed = not _is_current(settings)
-    app.prepare(settings)
+    needed = _or_exit(lambda: migrations.pending(_settings().database_url))
+    _prepared()
     click.echo("The database was brought to the present schema." if needed else "The database is up to date.")
 
 
@@ -197,12 +196,14 @@ def _settings() -> Settings:
 
 def _prepared() -> Settings:
     settings = _settings()
-    _or_exit(lambda: app.prepare(settings))
+    try:
+        _or_exit(lambda: app.prepare(settings))
+    except OSError as error:
+        raise click.ClickException(
+            f"The data folder {settings.data_dir} cannot be used: {error.strerror}. "
+            "Let this account write there, or set REPLYSEQUENCE_DATA_DIR to another folder."
+        ) from None
     return settings
-
-
-def _is_current(settings: Settings) -> bool:
-    return not migrations.pending(settings.database_url)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,8 @@
 """Bring a database to the schema of this program, also from inside an installed package."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -8,9 +10,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
-from replysequence.domain.errors import Conflict
+from replysequence.domain.errors import Conflict, DatabaseUnavailable
 from replysequence.storage.database import engine_for, parse_url
 
 __all__ = ["alembic_config", "pending", "upgrade"]
@@ -24,13 +27,12 @@ def upgrade(url: str) -> None:
     """Bring the database at ``url`` up to date, all of it or nothing. Makes a SQLite file that is not there.
 
     Several processes may do so at once: one works, the others wait and find it done.
-    Raises :class:`~replysequence.domain.errors.Conflict` when the database was made by a newer version.
+    Raises :class:`~replysequence.domain.errors.Conflict` when the database was made by a newer version, and
+    :class:`~replysequence.domain.errors.DatabaseUnavailable` when it cannot be used, with the reason.
     """
-    parsed = parse_url(url)
-    engine = engine_for(parsed)
     try:
-        with engine.begin() as connection:  # on SQLite this is the lock
-            if parsed.get_backend_name() == "postgresql":
+        with _engine(parse_url(url)) as engine, engine.begin() as connection:  # on SQLite this is the lock
+            if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
@@ -39,21 +41,18 @@ def upgrade(url: str) -> None:
             "Start that version, or a newer one.",
             code="database_newer",
         ) from error
-    finally:
-        engine.dispose()
 
 
 def pending(url: str) -> bool:
-    """Whether :func:`upgrade` has something to do. Changes nothing."""
+    """Whether :func:`upgrade` has something to do. Changes nothing.
+
+    Raises :class:`~replysequence.domain.errors.DatabaseUnavailable` when it cannot be used, with the reason.
+    """
     parsed = parse_url(url)
     if _is_missing_file(parsed):
         return True
-    engine = engine_for(parsed)
-    try:
-        with engine.connect() as connection:
-            present = MigrationContext.configure(connection).get_current_heads()
-    finally:
-        engine.dispose()
+    with _engine(parsed) as engine, engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_heads()
     return set(present) != set(ScriptDirectory.from_config(alembic_config(None)).get_heads())
 
 
@@ -64,6 +63,20 @@ def alembic_config(connection: Connection | None) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+@contextmanager
+def _engine(url: URL) -> Iterator[Engine]:
+    engine = engine_for(url)
+    try:
+        yield engine
+    except OperationalError as error:
+        reason = str(error.orig).partition("\n")[0]  # the driver's own words, which hold no password
+        raise DatabaseUnavailable(
+            f"The database cannot be used: {reason}. Nothing was started.", may_have_committed=True
+        ) from error
+    finally:
+        engine.dispose()
 
 
 def _is_missing_file(url: URL) -> bool:
