@@ -71,11 +71,17 @@ def open_vault(settings: Settings, database: Database) -> Vault:
     return opened
 
 
-def _keys(settings: Settings, database: Database) -> tuple[Key, ...]:
+def given_keys(settings: Settings) -> tuple[Key, ...] | None:
+    """The keys that the operator gave, or that an earlier start made; none before the first start."""
     if settings.encryption_keys is not None:
         return keys.parse_keys(settings.encryption_keys.reveal())
-    if settings.key_file.exists():
-        return keys.read_key_file(settings.key_file)
+    return keys.read_key_file(settings.key_file) if settings.key_file.exists() else None
+
+
+def _keys(settings: Settings, database: Database) -> tuple[Key, ...]:
+    given = given_keys(settings)
+    if given is not None:
+        return given
     if not database.run(vault.is_empty):
         raise VaultKeyMissing(
             f"The database holds encrypted tokens, and there is no key for them: neither ENCRYPTION_KEYS nor "

@@ -186,6 +186,17 @@ def test_a_data_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path)
     assert "Traceback" not in refused.stderr
 
 
+def test_check_commits_nobody_to_a_key(database_url: str, tmp_path: Path) -> None:
+    mistyped, right = (base64.b64encode(secrets.token_bytes(32)).decode() for _ in range(2))
+    looked = run("check", env=environment(database_url, tmp_path, ENCRYPTION_KEYS=f"k1:{mistyped}"))
+    assert "opens with the keys k1" in looked.stdout
+
+    alice = ("users", "add", "alice@example.com", "--name", "Alice", "--password", "a long password")
+    started = run(*alice, env=environment(database_url, tmp_path, ENCRYPTION_KEYS=f"k1:{right}"))
+
+    assert started.returncode == 0, started.stderr
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence(database_url: str, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -15,6 +15,7 @@ from replysequence.providers.registry import Registry
 from replysequence.settings import ConfigError, Settings, read
 from replysequence.storage import migrations
 from replysequence.storage.database import Database, now
+from replysequence.storage.vault import Vault
 
 LARGEST_SKEW = 30.0
 """Seconds that our clock may differ from a provider's."""
@@ -40,7 +41,7 @@ async def run(environ: Mapping[str, str]) -> bool:
         for problem in error.problems:
             _show(Finding("Settings", problem, "Mend this variable and check again."))
         return False
-    _show(Finding("Settings", f"{settings.public_url}, data in {settings.data_dir}"))
+    _show(Finding("Settings", f"{settings.public_url}, data in {settings.data_dir.absolute()}"))
     async for finding in _look(settings):
         _show(finding)
         well = well and finding.next_step is None
@@ -65,7 +66,11 @@ def _storage(settings: Settings) -> Iterator[Finding]:
     """The database and the vault. Nothing is made or changed."""
     try:
         if migrations.pending(settings.database_url):
-            yield Finding("Database", "not there yet, or of an older version", "Run: replysequence migrate")
+            yield Finding(
+                "Database",
+                "not there yet, or of an older version",
+                "Run: replysequence migrate; or start it, which does the same",
+            )
             return
         database = Database.open(settings.database_url)
         try:
@@ -81,10 +86,12 @@ def _storage(settings: Settings) -> Iterator[Finding]:
 
 
 def _vault(settings: Settings, database: Database) -> Finding:
-    if settings.encryption_keys is None and not settings.key_file.exists():
-        return Finding("Vault", "no key yet; the first start makes one")
     try:
-        opened = app.open_vault(settings, database)
+        keys = app.given_keys(settings)
+        if keys is None:
+            return Finding("Vault", "no key yet; the first start makes one")
+        opened = Vault(keys)
+        database.run(opened.prove)
     except ReplySequenceError as error:
         return Finding(
             "Vault", error.message, "Put the right key back. A new key cannot open what is stored."
@@ -93,10 +100,12 @@ def _vault(settings: Settings, database: Database) -> Finding:
 
 
 async def _provider(provider: Provider, *, settings: Settings, http: HttpClient) -> list[Finding]:
-    if provider.missing:
-        names = ", ".join(provider.missing)
-        return [Finding(provider.title, f"not configured ({names}); its card says so")]
-    findings = [await _reach(provider, http=http)]
+    missing = ", ".join(provider.missing)
+    findings = [
+        Finding(provider.title, f"not configured ({missing}); its card says so")
+        if missing
+        else await _reach(provider, http=http)
+    ]
     if isinstance(provider, Connectable):
         uri = f"{settings.public_url}/api/auth/{provider.name}/callback"
         findings.append(Finding(provider.title, f"register this redirect URI, to the letter: {uri}"))

@@ -87,8 +87,22 @@ class Vault:
     def check(self, connection: Connection) -> None:
         """Make sure that the keys are the ones which sealed this database, and note the new ones among them.
 
-        Raises VaultKeyWrong when a key has the id of another, VaultKeyMissing when stored secrets need a key
-        that is not there. Then nothing has been changed.
+        Raises as :meth:`prove` does. Then nothing has been changed.
+        """
+        new = self.prove(connection)
+        moment = now(connection)
+        for key_id in sorted(new):
+            proof = self._seal(Secret(_PROOF), cell=_proof_cell(key_id), key_id=key_id)
+            row = {"key_id": key_id, "proof": proof, "created_at": moment}
+            connection.execute(_NOTE_KEY[connection.dialect.name], row)
+        if new:
+            self._check_proofs(connection)  # another process may have been faster, with another key
+
+    def prove(self, connection: Connection) -> set[str]:
+        """Make sure that the keys are the ones which sealed this database. Only reads.
+
+        Returns the ids of the keys that it does not know yet. Raises VaultKeyWrong when a key has the id of
+        another, VaultKeyMissing when stored secrets need a key that is not there.
         """
         known = self._check_proofs(connection)
         missing = key_ids_in_use(connection) - self._ciphers.keys()
@@ -98,14 +112,7 @@ class Vault:
                 "Add it to ENCRYPTION_KEYS; the first key there is the one that seals new secrets.",
                 details={"key_ids": sorted(missing)},
             )
-        new = sorted(self._ciphers.keys() - known)
-        moment = now(connection)
-        for key_id in new:
-            proof = self._seal(Secret(_PROOF), cell=_proof_cell(key_id), key_id=key_id)
-            row = {"key_id": key_id, "proof": proof, "created_at": moment}
-            connection.execute(_NOTE_KEY[connection.dialect.name], row)
-        if new:
-            self._check_proofs(connection)  # another process may have been faster, with another key
+        return self._ciphers.keys() - known
 
     def _check_proofs(self, connection: Connection) -> set[str]:
         """Check our keys that this database knows. Returns the ids of all that it knows."""
