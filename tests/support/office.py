@@ -1,6 +1,7 @@
 """The parts of a running process at work on a database and a sandbox, with everything real but the vendors."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -70,12 +71,17 @@ class Office:
     async def consent(
         self, user_id: str, *, account: str = DANA, provider: str = "gmail", **more: Any
     ) -> list[tuple[str, str]]:
-        """Start a flow and agree at the provider; the query that comes back."""
+        """Start a flow and agree at the provider; the query that comes back.
+
+        The person picks the account, also where the provider was told which one we expect.
+        """
         given = {name: more.pop(name) for name in ("untick",) if name in more}
         url = await self.app.services.connecting.start(
             user_id, provider=provider, session_hash=BROWSER, **more
         )
-        back = await asyncio.to_thread(approve, url, account=account, **given)
+        back = await asyncio.to_thread(
+            approve, re.sub(r"login_hint=[^&]*&", "", url), account=account, **given
+        )
         return parse_qsl(urlsplit(back).query)
 
     async def finish(
