@@ -1,0 +1,83 @@
+"""The running parts: opened in order, closed whatever happens, and never with the wrong key."""
+
+import stat
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from replysequence import app as parts
+from replysequence import settings
+from replysequence.domain.errors import VaultKeyMissing, VaultKeyWrong
+from replysequence.sandbox.running import RunningSandbox, sandbox
+from replysequence.sandbox.world import World
+from replysequence.settings import Settings
+from replysequence.storage.migrations import pending
+from support.office import PUBLIC_URL, Opening, opening
+
+OTHER_KEY = b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+def box() -> Iterator[RunningSandbox]:
+    world = World()
+    world.register_app(PUBLIC_URL)
+    with sandbox(world) as running:
+        yield running
+
+
+@pytest.fixture
+def office(database_url: str, tmp_path: Path, box: RunningSandbox) -> Opening:
+    return opening(database_url, tmp_path / "data", box)
+
+
+def given(database_url: str, folder: Path, **environ: str) -> Settings:
+    return settings.read({"DATABASE_URL": database_url, "REPLYSEQUENCE_DATA_DIR": str(folder), **environ})
+
+
+def test_preparing_makes_the_folder_for_its_owner_only_and_the_schema(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    parts.prepare(given(empty_database_url, folder))
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not pending(empty_database_url)
+
+
+async def test_the_first_start_makes_a_key_for_its_owner_only_and_the_next_one_uses_it(
+    office: Opening,
+) -> None:
+    async with office() as it:
+        file = it.app.settings.key_file
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        text = file.read_text()
+        mailbox = await it.connect(await it.person("Alice"))
+    async with office() as it:
+        assert (await it.tokens.usable(mailbox.id)).generation == 1
+    assert file.read_text() == text
+
+
+async def test_without_the_key_nothing_starts_and_nothing_is_made(office: Opening) -> None:
+    async with office() as it:
+        await it.connect(await it.person("Alice"))
+        file = it.app.settings.key_file
+    file.unlink()
+    before = threading.active_count()
+    with pytest.raises(VaultKeyMissing):
+        async with office():
+            raise AssertionError("it started")
+    assert not file.exists()
+    assert threading.active_count() == before, "everything that was opened is closed"
+
+
+async def test_with_a_wrong_key_nothing_starts(office: Opening) -> None:
+    async with office() as it:
+        await it.connect(await it.person("Alice"))
+        key_id = it.app.settings.key_file.read_text().partition(":")[0]
+    with pytest.raises(VaultKeyWrong):
+        async with office(ENCRYPTION_KEYS=f"{key_id}:{OTHER_KEY}"):
+            raise AssertionError("it started")
+    async with office() as it:
+        assert await parts.problems(it.app) == []
