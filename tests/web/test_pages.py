@@ -54,6 +54,19 @@ def test_somebody_signs_in_and_out(web: RunningApp, anonymous: Visitor) -> None:
     assert (right.status, right.headers["Location"]) == (303, "/sends")
 
 
+def test_a_sign_in_link_works_once_and_then_points_to_the_password(
+    web: RunningApp, anonymous: Visitor
+) -> None:
+    person = web.person("Tess")
+    link = web.do(web.app.services.signing_in.sign_in_link(person.email)).reveal()
+    used = anonymous("POST", f"/sign-in/link/{link}")
+    assert (used.status, used.headers["Location"]) == (303, "/")
+    again = web.anonymous("POST", f"/sign-in/link/{link}", headers=HTML)
+    assert again.status == 404
+    assert "used already" in again.text
+    assert 'name="password"' in again.text
+
+
 def test_an_invitation_is_made_used_once_and_gone(
     web: RunningApp, alice: Visitor, anonymous: Visitor
 ) -> None:

@@ -5,7 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request, Response
 
 from replysequence.domain.characters import uncarriable
-from replysequence.domain.errors import InvalidInput, NotSignedIn, ReplySequenceError, TooManyRequests
+from replysequence.domain.errors import (
+    InvalidInput,
+    NotFound,
+    NotSignedIn,
+    ReplySequenceError,
+    TooManyRequests,
+)
 from replysequence.services.signing_in import Session
 from replysequence.web.callers import AtABrowser, TheCookies, TheServices, caller_or_none
 from replysequence.web.notices import Notice, go
@@ -75,8 +81,16 @@ async def offer_link(token: Token, request: Request) -> Response:
 
 
 @router.post("/sign-in/link/{token}")
-async def follow_link(token: Token, *, services: TheServices, cookies: TheCookies) -> Response:
-    return _welcome(await services.signing_in.sign_in_with_link(token), cookies=cookies, path="/")
+async def follow_link(
+    token: Token, *, request: Request, services: TheServices, cookies: TheCookies
+) -> Response:
+    """404 with the way in by password when the link was used or is too old."""
+    try:
+        session = await services.signing_in.sign_in_with_link(token)
+    except NotFound:
+        fault = "This link was used already, or it is too old. Sign in with your password."
+        return render(request, "sign_in.html", status=404, next="/", email="", needs_setup=False, fault=fault)
+    return _welcome(session, cookies=cookies, path="/")
 
 
 @router.post("/sign-out")
