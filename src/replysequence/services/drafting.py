@@ -1,9 +1,10 @@
 """Writing drafts, and looking at what they will become before anything is sent."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
+from replysequence.domain.characters import unprintable
 from replysequence.domain.draft import AttachmentInfo, Draft, DraftContent
 from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.message import Address, Attachment, Problem, media_type
@@ -20,8 +21,14 @@ from replysequence.storage.ids import new_id
 
 MAX_ATTACHMENT = 25 * 1024 * 1024
 """Bytes of one file; what a provider takes is told by preflight."""
-MAX_BODY = 2 * 1024 * 1024
-"""Characters of a draft's HTML or text."""
+MAX_ATTACHED = 2 * MAX_ATTACHMENT
+"""Bytes of all files of a draft: room to swap one large file for another, and an end to what a preflight reads."""
+MAX_TEXT = 2 * 1024 * 1024
+MAX_HTML = 500_000
+"""Characters. Gmail shows the first 102 kB of a message; and the sanitiser's time grows with the square of what is
+strange in it, such as a hundred thousand nested or misspelt tags."""
+MAX_TAGS = 20_000
+"""Tags of a draft's HTML, for the same reason."""
 MAX_HEADER = 100_000
 """Characters of everything else together: more is no draft."""
 
@@ -104,15 +111,17 @@ class Drafting:
             raise InvalidInput("attachment", "The file is larger than 25 MB. Share it by a link instead.")
         if not attachment.filename.strip() or len(attachment.filename) > 255:
             raise InvalidInput("attachment", "The file needs a name of at most 255 characters.")
+        for named in (attachment.filename, attachment.content_id or ""):
+            character = unprintable(named)
+            if character:
+                raise InvalidInput("attachment", f"The name of the file holds {character}. Rename the file.")
         kept = Attachment(
             filename=attachment.filename,
             content_type=media_type(attachment.content_type),
             content=attachment.content,
             content_id=attachment.content_id,
         )
-        return await self._database.transaction(
-            attachments.add, user_id=user_id, draft_id=draft_id, attachment=kept
-        )
+        return await self._database.transaction(_attach, user_id=user_id, draft_id=draft_id, attachment=kept)
 
     async def detach(self, user_id: str, *, draft_id: str, attachment_id: str) -> None:
         """Take a file off a draft. Raises :class:`NotFound`."""
@@ -157,7 +166,7 @@ class Drafting:
             waits = f"{mailbox.problem} Until then this message waits; it is not sent another way."
             problems.append(Problem("connection_id", waits, "warning"))
         written = material.draft.content.html
-        if written and message.html is not None and leaves_out(written, cleaned=message.html):
+        if written and leaves_out(written):
             problems.append(
                 Problem(
                     "html", "Parts that mail programs do not show, such as scripts, are left out.", "warning"
@@ -180,9 +189,14 @@ def _size(*parts: str | bytes | None) -> int:
 
 def _require_sizes(content: DraftContent) -> None:
     """Refuse what no mail has, before it is stored. What a provider takes is preflight's matter."""
-    for name, text in (("html", content.html), ("text", content.text)):
-        if text is not None and len(text) > MAX_BODY:
-            raise InvalidInput(name, "The text is longer than 2 million characters.")
+    if content.text is not None and len(content.text) > MAX_TEXT:
+        raise InvalidInput("text", "The text is longer than 2 million characters.")
+    if content.html is not None and len(content.html) > MAX_HTML:
+        raise InvalidInput(
+            "html", "The HTML is longer than 500,000 characters. Attach large images as files."
+        )
+    if content.html is not None and content.html.count("<") > MAX_TAGS:
+        raise InvalidInput("html", "The HTML has more than 20,000 tags. Simplify it.")
     if len(content.subject) > 255:
         raise InvalidInput("subject", "The subject is longer than 255 characters.")
     rest = [content.thread_id or "", content.in_reply_to or "", *content.references]
@@ -211,6 +225,18 @@ def _update(
     return drafts.update_content(
         transaction, user_id=user_id, draft_id=draft_id, content=content, version=version
     )
+
+
+def _attach(
+    transaction: Transaction, *, user_id: str, draft_id: str, attachment: Attachment
+) -> AttachmentInfo:
+    added = attachments.add(transaction, user_id=user_id, draft_id=draft_id, attachment=attachment)
+    held = attachments.list_for_draft(transaction, user_id=user_id, draft_id=draft_id)
+    if sum(info.size for info in held) > MAX_ATTACHED:
+        raise InvalidInput(
+            "attachment", "The files of this draft would be larger than 50 MB together. Take one off first."
+        )
+    return added
 
 
 def _delete(transaction: Transaction, *, user_id: str, draft_id: str) -> None:
@@ -249,9 +275,9 @@ def _list(transaction: Transaction, *, user_id: str, before: str | None, limit: 
 def _cursor(text: str) -> tuple[datetime, str]:
     moment, _, draft_id = text.rpartition("_")
     try:
-        read = datetime.fromisoformat(moment), str(UUID(draft_id))
-    except ValueError:
-        raise InvalidInput("before", "This is not the cursor of a page.") from None
-    if read[0].tzinfo is None:
-        raise InvalidInput("before", "This is not the cursor of a page.")
-    return read
+        at = datetime.fromisoformat(moment)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC), str(UUID(draft_id))
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidInput("before", "This is not the cursor of a page.")

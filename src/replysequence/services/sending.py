@@ -5,7 +5,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.draft import Draft
@@ -197,6 +197,10 @@ def _require_time(send_at: datetime | None, *, at: datetime) -> None:
         raise InvalidInput("send_at", "The time needs its offset, such as 2026-12-01T09:00:00+01:00.")
     if send_at > at + FURTHEST_AHEAD:
         raise InvalidInput("send_at", "The time is more than a year ahead.")
+    try:
+        send_at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput("send_at", "This time lies before the first day of the calendar.") from None
 
 
 def _require_no_blocker(problems: list[Problem]) -> None:
