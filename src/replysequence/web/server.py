@@ -13,6 +13,7 @@ from replysequence.services import Services
 from replysequence.web import api, errors, pages
 from replysequence.web.api.health import Problems
 from replysequence.web.body_limit import BodyLimit
+from replysequence.web.charset import Utf8Forms
 from replysequence.web.envelope import Envelope
 from replysequence.web.gate import Gate
 from replysequence.web.rendering import STATIC
@@ -69,6 +70,7 @@ def create(
         app.include_router(router)
     app.mount("/static", _Static(directory=STATIC), name="static")
     # The last one added is the outermost.
+    app.add_middleware(Utf8Forms)
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, services=services)
     app.add_middleware(Envelope, secure=services.secure_cookies)
