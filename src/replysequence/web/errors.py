@@ -44,6 +44,7 @@ STATUS: Final[Mapping[type[domain.ReplySequenceError], int]] = {
 }
 
 _TRY_AGAIN_SECONDS = 30
+_MOST_FAULTS = 20
 _LOCATIONS = frozenset({"body", "query", "header", "cookie"})
 
 _PLAIN: Final[Mapping[int, tuple[str, str]]] = {
@@ -117,7 +118,7 @@ def of_ours(error: domain.ReplySequenceError) -> Problem:
 
 def of_validation(error: RequestValidationError) -> Problem:
     """Input of the wrong form. What was sent is not repeated: it may be huge, or secret."""
-    faults: Sequence[Mapping[str, object]] = error.errors()
+    faults: Sequence[Mapping[str, object]] = error.errors()[:_MOST_FAULTS]
     places = [_place(fault) for fault in faults]
     if any(fault.get("type") == "json_invalid" for fault in faults):
         return Problem(400, "malformed_json", "The body is not valid JSON.")

@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from replysequence.domain.address import Address, address_faults, parse_address
 from replysequence.domain.characters import uncarriable
@@ -19,6 +19,7 @@ from replysequence.domain.send import Verdict
 _LONGEST_BODY = 5_000_000
 _MOST_PEOPLE = 500
 _MOST_FILES = 100
+_MOST_FIELDS = 50
 _FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -62,6 +63,14 @@ class Input(BaseModel):
     """A body. A field that we do not know is refused: it is a typing error, or an attempt."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, given: object) -> object:
+        # Each unknown field is an error of its own: millions of them would keep everybody waiting.
+        if isinstance(given, dict) and len(given) > _MOST_FIELDS:
+            raise ValueError(f"has more than {_MOST_FIELDS} fields")
+        return given
 
 
 class AddressObject(Input):
