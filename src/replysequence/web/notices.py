@@ -15,6 +15,7 @@ Tone = Literal["good", "bad", "info"]
 
 _SECONDS = 120
 _LONGEST = 3500  # browsers keep 4096 bytes a cookie
+_CUT = 200  # characters; each takes 16 bytes at most, as an escaped pair of surrogates in base64
 _TONES: Final[Mapping[str, Tone]] = {"good": "good", "bad": "bad", "info": "info"}
 
 
@@ -60,4 +61,4 @@ def _written(notice: Notice) -> str:
     text = base64.urlsafe_b64encode(json.dumps(asdict(notice)).encode()).decode().rstrip("=")
     if len(text) <= _LONGEST:
         return text
-    return _written(Notice(tone=notice.tone, text=notice.text[:500], code=notice.code))
+    return _written(Notice(tone=notice.tone, text=notice.text[:_CUT], code=notice.code))
