@@ -11,6 +11,7 @@ from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.domain.event import Kind
 from replysequence.domain.send import Outcome, Send, State
+from replysequence.providers import resend
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.resend import Resend
 from replysequence.sandbox.accounts import Vendor
@@ -264,6 +265,23 @@ async def test_a_relay_send_that_may_be_out_does_not_expire_as_if_it_were_not(
         await it.work()
         send = await it.get(send)
         assert (send.state, send.reason) == (State.UNKNOWN, "no_longer_repeatable")
+        assert it.accepted_by_provider(send) == 1
+
+
+async def test_a_relay_send_that_may_be_out_does_not_fail_when_its_repetition_is_refused(
+    office: Opening, box: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office() as it:
+        alice = await it.person("Alice")
+        arm(box, "reset_after_acceptance", RESEND)
+        send = await it.sent(alice)
+        await it.skip_waits()
+        monkeypatch.setattr(resend, "MAX_REQUEST", 10)
+        await it.work()
+        send = await it.get(send)
+        assert (send.state, send.reason) == (State.UNKNOWN, "too_large")
+        assert send.explanation is not None
+        assert "look whether it arrived" in send.explanation
         assert it.accepted_by_provider(send) == 1
 
 

@@ -141,6 +141,8 @@ class Dispatching:
             await self._database.transaction(
                 _begin, send_id=claimed.id, attempt=claimed.attempt, incarnation=self._incarnation
             )
+        except AttemptLost:  # cancelled, or taken over: nothing of ours is wrong
+            raise
         except ReplySequenceError as error:
             return ending_of(error, claimed=claimed, at=at, phase="claimed")
         except Exception as error:  # noqa: BLE001 - a bug must not lose the send; not a byte has left
@@ -153,7 +155,7 @@ class Dispatching:
         expired = at >= claimed.give_up_at
         if not expired and self._repeatable(claimed, at=at):
             return None
-        if await self._database.read(claims.may_be_out, send_id=claimed.id):
+        if await self._database.read(claims.may_be_out, send_id=claimed.id, attempt=claimed.attempt):
             return _LEFT_OPEN
         return _EXPIRED if expired else None
 
@@ -381,6 +383,9 @@ _LEFT_OPEN = Ending(
         "send it twice. Look whether it arrived."
     ),
 )
+_MAY_BE_OUT = (
+    "An earlier attempt may have reached the provider, so look whether it arrived. The last one was refused:"
+)
 _CRASHED = OutcomeUnknown(
     "Something broke on our side in the middle of handing the message over, so nobody knows whether it left.",
     code="internal_error",
@@ -402,6 +407,10 @@ def _begin(transaction: Transaction, *, send_id: str, attempt: int, incarnation:
 
 
 def _end(transaction: Transaction, claimed: Claimed, ending: Ending) -> None:
+    if ending.state is State.FAILED and claims.may_be_out(
+        transaction, send_id=claimed.id, attempt=claimed.attempt
+    ):
+        ending = replace(ending, state=State.UNKNOWN, explanation=f"{_MAY_BE_OUT} {ending.explanation}")
     claims.end(transaction, claimed, ending, at=now(transaction))
 
 

@@ -180,7 +180,9 @@ _OWNED = (
     .order_by(_S.route_id, _S.id)
 )
 _UNKNOWN_ATTEMPTS = select(func.count()).where(
-    send_attempts.c.send_id == bindparam("send_id"), send_attempts.c.outcome == Outcome.UNKNOWN
+    send_attempts.c.send_id == bindparam("send_id"),
+    send_attempts.c.number < bindparam("attempt"),
+    send_attempts.c.outcome == Outcome.UNKNOWN,
 )
 _NEXT_DUE = select(func.min(routes_table.c.next_at)).where(routes_table.c.next_at.is_not(None))
 
@@ -362,9 +364,9 @@ def owners(connection: Connection) -> list[str]:
     return [owner for owner in connection.execute(_OWNERS).scalars() if owner is not None]
 
 
-def may_be_out(connection: Connection, *, send_id: str) -> bool:
-    """Whether an earlier attempt ended without anybody knowing if it left: then it can no longer simply fail."""
-    return connection.execute(_UNKNOWN_ATTEMPTS, {"send_id": send_id}).scalar_one() > 0
+def may_be_out(connection: Connection, *, send_id: str, attempt: int) -> bool:
+    """Whether an attempt before ``attempt`` ended without anybody knowing if it left: then it cannot simply fail."""
+    return connection.execute(_UNKNOWN_ATTEMPTS, {"send_id": send_id, "attempt": attempt}).scalar_one() > 0
 
 
 def reap(
