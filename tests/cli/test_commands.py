@@ -113,6 +113,17 @@ def test_a_worker_stops_politely(database_url: str, tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 0
 
 
+def test_a_shell_can_read_the_settings_that_the_sandbox_prints(tmp_path: Path) -> None:
+    port = a_free_port()
+    with running("sandbox", "--port", str(port), env=dict(os.environ)) as process:
+        printed = read_until(process, r"(?s).*export RESEND_API_URL=\S+\n")[0]
+    read = subprocess.run(
+        ["sh", "-ec", f"{printed}\necho $RESEND_FROM"], capture_output=True, text=True, check=True
+    )
+
+    assert read.stdout == "ReplySequence <follow-up@replysequence.example>\n"
+
+
 def test_bad_settings_stop_the_start_with_every_problem_named(tmp_path: Path) -> None:
     env = environment("mysql://nowhere", tmp_path, PUBLIC_URL="http://mail.example.com", LOG_LEVEL="LOUD")
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shlex
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,7 +57,8 @@ def serve(host: str, port: int, no_worker: bool) -> None:  # noqa: FBT001 - clic
     """
     settings = _prepared()
     with _listen(host, port) as sock:
-        _run(app.serve(settings, sock=sock, with_worker=not no_worker, ready=_greet))
+        greet = partial(_greet, listening=f"{host}:{port}")
+        _run(app.serve(settings, sock=sock, with_worker=not no_worker, ready=greet))
 
 
 @commands.command()
@@ -100,7 +103,7 @@ def sandbox(port: int, app_url: str, ledger: Path | None) -> None:
     world.register_app(app_url)
     click.echo(f"# Mailboxes and faults: http://127.0.0.1:{port}/")
     for name, value in environment(f"http://127.0.0.1:{port}").items():
-        click.echo(f"export {name}={value}")
+        click.echo(f"export {name}={shlex.quote(value)}")
     sandbox_server.serve(world, port=port)
 
 
@@ -129,7 +132,7 @@ def add_user(email: str, name: str, admin: bool, password: str) -> None:  # noqa
         person = await parts.services.signing_in.add(
             email=email, name=name, password=password, is_admin=admin
         )
-        click.echo(f"{person.email} can sign in now.")
+        click.echo(f"{person.email} can sign in now. For programs, the id is {person.id}")
 
     _run(_with_parts(add))
 
@@ -217,10 +220,10 @@ async def _with_parts(work: Callable[[App], Awaitable[None]]) -> None:
         await work(parts)
 
 
-async def _greet(parts: App) -> None:
+async def _greet(parts: App, *, listening: str) -> None:
     """What an operator sees at a start; on the very first one, the link that makes the first account."""
     url = parts.settings.public_url
-    click.echo(f"ReplySequence {__version__} serves {url}")
+    click.echo(f"ReplySequence {__version__} serves {url} (PUBLIC_URL), listening on {listening}")
     token = await parts.services.signing_in.setup_token()
     if token is not None:
         click.echo(f"\nMake the first account here, within 24 hours:\n\n    {url}/join/{token.reveal()}\n")
