@@ -13,12 +13,13 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 TYPED := src tests $(wildcard benchmarks)
 PYTEST_ARGS ?=
+DEMO_ARGS ?=
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## Start the app with a sandbox of every provider; no account anywhere is needed
-	@$(BIN)/replysequence demo
+demo: $(RUNTIME) ## Start the app with a sandbox of every provider, no account needed; DEMO_ARGS="--port 8100" moves it
+	@$(BIN)/replysequence demo $(DEMO_ARGS)
 
 test: $(DEV) ## Run every test, on SQLite, on PostgreSQL and in Chromium; PYTEST_ARGS="-k words" narrows it
 	@REPLYSEQUENCE_TEST_POSTGRESQL_BIN="$$(scripts/find_postgresql --install)" && \

@@ -130,4 +130,6 @@ def _listen(port: int) -> socket.socket:
 
 
 def _taken(port: int, option: str) -> click.ClickException:
-    return click.ClickException(f"Port {port} is taken. Choose another one with {option}.")
+    return click.ClickException(
+        f"Port {port} is taken. Choose another one: replysequence demo {option} {port + 100}"
+    )
