@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import Counter, Histogram
 from starlette.datastructures import MutableHeaders
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from replysequence.domain.errors import ReplySequenceError
@@ -30,6 +30,7 @@ SECONDS: Final = Histogram(
     ("method", "route"),
 )
 
+_GONE = 499  # as other servers log it; no answer has it
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 _LOGGED_IDS = frozenset({"provider", "draft_id", "send_id", "connection_id", "attachment_id", "key_id"})
 
@@ -62,6 +63,8 @@ class Envelope:
 
         try:
             await self.app(scope, receive, enveloped)
+        except ClientDisconnect:  # nobody is left to be answered, and nothing of ours is wrong
+            status = _GONE
         except Exception as error:  # the outermost place: what arrives here is a fault of ours
             problem = (
                 errors.of_ours(error) if isinstance(error, ReplySequenceError) else errors.of_fault(error)
