@@ -26,7 +26,8 @@ REAP_EVERY = 5.0
 TIDY_EVERY = 3600.0
 """Seconds between two rounds of removing what is over."""
 FINISH_WITHIN = 150.0
-"""Seconds that running exchanges get at a stop (the longest deadline of an exchange, and a little more)."""
+"""Seconds that running exchanges get at a stop: more than an answer is waited for. What takes still longer, such as
+a large file on a slow line, is broken off and becomes unknown."""
 
 
 class Worker:

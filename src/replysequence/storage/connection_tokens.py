@@ -208,20 +208,6 @@ def mark_needs_reconnect(
     return True
 
 
-def mark_active(connection: Connection, *, connection_id: str, generation: int) -> bool:
-    """Say that a connection is well after all. False when it is not waiting for its owner, or has other tokens."""
-    mark = (
-        update(email_connections)
-        .where(
-            _C.id == connection_id,
-            _C.token_generation == generation,
-            _C.status == ConnectionStatus.NEEDS_RECONNECT,
-        )
-        .values(status=ConnectionStatus.ACTIVE, status_reason=None, problem=None, updated_at=now(connection))
-    )
-    return connection.execute(mark).rowcount == 1
-
-
 def disconnecting(connection: Connection) -> list[tuple[str, str]]:
     """(user id, connection id) of everything that is being taken down: what a process that died may have left."""
     unfinished = select(_C.user_id, _C.id).where(_C.status == ConnectionStatus.DISCONNECTING)
