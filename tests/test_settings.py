@@ -79,8 +79,10 @@ def test_plain_http_is_for_this_machine_only(url: str) -> None:
         "https://",
         "https://user:password@mail.example",
         "https://mail.example/?a=b",
+        "https://mail.example/followups",
         "https://mail.example:nonsense",
         "//mail.example",
+        "https://[::1",
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:

@@ -97,6 +97,8 @@ def read(environ: Mapping[str, str]) -> Settings:
             problem = check(values[variable.name])
             if problem:
                 problems.append(f"{variable.name} {problem}")
+    if _has_path(values["PUBLIC_URL"]):
+        problems.append("PUBLIC_URL must have no path: the app needs a host name of its own")
     data_dir = Path(values["REPLYSEQUENCE_DATA_DIR"])
     database_url = values["DATABASE_URL"] or f"sqlite:///{(data_dir / 'replysequence.db').absolute()}"
     problems += _refused("DATABASE_URL", parse_url, database_url)
@@ -161,6 +163,13 @@ def _check_url(value: str) -> str | None:
     if parts.username or parts.password or parts.fragment or parts.query:
         return "must be a plain URL, without user, query or fragment"
     return None
+
+
+def _has_path(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).path.strip("/"))
+    except ValueError:
+        return False  # no URL at all: that is reported
 
 
 def _check_address(value: str) -> str | None:
