@@ -49,7 +49,11 @@ async def create(
         reading = form.read()
         if reading.faults:
             return await _editor(request, services, caller.id, form=form, faults=reading.faults, status=422)
-        draft = await services.drafting.create(caller.id, content=reading.content)
+        try:
+            draft = await services.drafting.create(caller.id, content=reading.content)
+        except InvalidInput as error:
+            faults = {error.field: error.message}
+            return await _editor(request, services, caller.id, form=form, faults=faults, status=422)
         return await _after_save(request, services, cookies, caller.id, draft=draft, posted=posted)
 
 
