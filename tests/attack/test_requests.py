@@ -178,3 +178,26 @@ def test_an_upload_that_is_broken_off_is_no_fault_of_ours(
         time.sleep(0.05)
     assert "status=499" in seen
     assert "request_failed" not in seen
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [("subject", "long " * 60), ("html", "<b>" * 20_001), ("connection_id", str(uuid.uuid4()))],
+)
+def test_a_new_draft_that_cannot_be_kept_comes_back_as_it_was_typed(
+    alice: Visitor, field: str, typed: str
+) -> None:
+    form = {"to": "ann@client.example", "text": "An hour of work", "format": "html", field: typed}
+    answer = alice("POST", "/drafts", form=form, headers={"Accept": "text/html"})
+    assert answer.status == 422
+    assert "An hour of work" in answer.text
+    assert "That did not work" not in answer.text
+
+
+def test_who_holds_a_session_cannot_guess_the_password_with_it(web: RunningApp) -> None:
+    thief = web.new_browser("Gwen")
+    texts = [
+        thief("POST", "/settings/account/password", form={"old": f"guess {number}", "new": "x" * 12}).text
+        for number in range(12)
+    ]
+    assert ["Too many attempts" in text for text in texts] == [False] * 10 + [True] * 2

@@ -198,8 +198,19 @@ class SigningIn:
         return _person(use.user)
 
     async def change_password(self, user_id: str, *, session_hash: str, old: str, new: str) -> None:
-        """Change a password; every other session ends. Raises :class:`InvalidInput` naming the field."""
+        """Change a password; every other session ends. Raises :class:`InvalidInput` naming the field, and
+        :class:`TooManyRequests`: who holds a session must not guess the password with it.
+        """
         _require_password(new, field="new")
+        size, refill = _PER_ACCOUNT
+        wait = await self._database.transaction(
+            throttles.take, key=f"change-password:{user_id}", capacity=size, refill_seconds=refill
+        )
+        if wait > 0:
+            raise TooManyRequests(
+                f"Too many attempts. Please wait {max(1, round(wait / 60))} minutes and try again.",
+                retry_after=wait,
+            )
         login = await self._database.read(users.login_of, user_id=user_id)
         if not await self._matches(login.password_hash, old):
             raise InvalidInput("old", "This is not your present password.")
