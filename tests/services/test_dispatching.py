@@ -114,6 +114,7 @@ async def test_what_was_provably_not_sent_is_tried_again(
         arm(box, "reset_before_reading", vendor)
         send = await it.sent(alice, **content)
         assert (send.state, send.attempts[0].outcome) == (State.QUEUED, Outcome.NEVER_SENT)
+        assert send.attempts[0].phase == "sending", "nobody answered"
         await it.skip_waits()
         await it.work()
         assert (await it.get(send)).state is State.SENT

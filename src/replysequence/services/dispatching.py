@@ -169,6 +169,8 @@ class Dispatching:
             receipt = await exchange()
         except OutcomeUnknown as error:
             return self._unknown(claimed, error=error, at=await self._clock())
+        except NeverSent as error:
+            return ending_of(error, claimed=claimed, at=await self._clock(), phase="sending")
         except ReplySequenceError as error:
             return ending_of(error, claimed=claimed, at=await self._clock(), phase="answered")
         except Exception as error:  # noqa: BLE001 - a bug in the exchange proves nothing about the message
