@@ -384,7 +384,7 @@ def test_a_refused_token_request_is_decided_by_its_error_and_explained_by_its_nu
         (CallbackRefusal("interaction_required", "AADSTS53003: blocked", {}), "provider_error", False),
         (CallbackRefusal("server_error", "AADSTS90033: later", {}), "provider_error", False),
         (CallbackRefusal("temporarily_unavailable", "", {}), "provider_error", False),
-        (CallbackRefusal("", "", {"admin_consent": "True", "tenant": TENANT}), "admin_consent", False),
+        (CallbackRefusal("", "", {"admin_consent": "True", "tenant": TENANT}), "admin_approved", False),
         (CallbackRefusal("", "", {}), "provider_error", False),
     ],
 )

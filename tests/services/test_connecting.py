@@ -83,6 +83,17 @@ async def test_an_administrators_approval_comes_with_the_link_for_it(
         assert asked["redirect_uri"] == it.app.services.connecting.redirect_uri("outlook")
 
 
+async def test_an_administrator_who_comes_back_from_approving_is_told_so_and_nothing_is_connected(
+    office: Opening,
+) -> None:
+    async with office() as it:
+        alice = await it.person("Alice")
+        approved = [("admin_consent", "True"), ("tenant", "any"), ("state", "never-kept")]
+        failed = await refused(it, alice, approved, provider="outlook")
+        assert failed.code == "admin_approved"
+        assert await it.connections(alice) == []
+
+
 async def test_a_provider_that_never_returns_leaves_an_attempt_that_expires(
     office: Opening, box: RunningSandbox
 ) -> None:

@@ -129,12 +129,14 @@ class CallbackRefusal:
 @dataclass(frozen=True, slots=True)
 class ConsentProblem:
     """Why a consent did not come about, for people. ``admin_consent`` says that an administrator may have to
-    approve.
+    approve. ``unasked`` marks what comes without an attempt of ours, such as an administrator's approval: it
+    is told, and nothing follows from it.
     """
 
     code: str
     message: str
     admin_consent: bool = False
+    unasked: bool = False
     details: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 

@@ -211,8 +211,9 @@ def _turned_back(refusal: CallbackRefusal) -> ConsentProblem:
     known = EXPLANATIONS.get(number) if number else None
     if not refusal.error and refusal.parameters.get("admin_consent", "").lower() == "true":
         return ConsentProblem(
-            "admin_consent",
+            "admin_approved",
             "ReplySequence was approved for the organisation. Its people can connect their accounts now.",
+            unasked=True,
         )
     details = {"error": refusal.error} | ({"aadsts": number} if number else {})
     if known:

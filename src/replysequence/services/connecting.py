@@ -10,7 +10,7 @@ from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests, VaultError
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
-from replysequence.providers.base import CallbackRefusal, Category, Connectable, Tokens
+from replysequence.providers.base import CallbackRefusal, Category, Connectable, ConsentProblem, Tokens
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.services.sending import GIVE_UP_AFTER, SENDS_CHANNEL
@@ -161,11 +161,16 @@ class Connecting:
         """
         connectable = self._registry.connectable(provider)
         callback = oauth.read_callback(connectable.oauth, parameters)
+        if isinstance(callback.answer, CallbackRefusal):
+            problem = connectable.oauth.turned_back(callback.answer)
+            if not problem.unasked:
+                await self._consume(
+                    user_id, session_hash=session_hash, provider=provider, state=callback.state
+                )
+            raise self._turned_back(connectable, problem)
         attempt = await self._consume(
             user_id, session_hash=session_hash, provider=provider, state=callback.state
         )
-        if isinstance(callback.answer, CallbackRefusal):
-            raise self._turned_back(connectable, callback.answer)
         tokens = await self._exchange(connectable, attempt, code=callback.answer)
         identity = connectable.identity(tokens.claims or {})
         if not connectable.oauth.required_scopes <= tokens.scopes:
@@ -242,8 +247,7 @@ class Connecting:
             )
         return attempt
 
-    def _turned_back(self, connectable: Connectable, refusal: CallbackRefusal) -> ConnectFailed:
-        problem = connectable.oauth.turned_back(refusal)
+    def _turned_back(self, connectable: Connectable, problem: ConsentProblem) -> ConnectFailed:
         details = dict(problem.details)
         if problem.admin_consent:
             url = connectable.admin_consent_url(
@@ -458,5 +462,8 @@ def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> Seale
     sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id)
     if sealed is None or sealed.status is not ConnectionStatus.DISCONNECTING:
         return None
-    shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    try:
+        shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    except NotFound:  # taken down by somebody else between the two looks
+        return None
     return None if shared else sealed

@@ -173,6 +173,10 @@ FAILURES: Final[Mapping[str, FailureWords]] = {
             "Once they have approved, come back here and choose “Try again”.",
         ),
     ),
+    "admin_approved": FailureWords(
+        "Approved for your organisation",
+        ("Everybody in your organisation can connect now, and so can you: choose “Try again”.",),
+    ),
     "access_denied": FailureWords("Nothing was connected"),
     "other_browser": FailureWords(
         "This was started in another browser",

@@ -10,7 +10,7 @@ from replysequence.domain.errors import ReplySequenceError
 from replysequence.services.connecting import Connected
 from replysequence.web.api.inputs import ProviderName
 from replysequence.web.callers import AtABrowser, TheCookies, TheServices, caller_or_none
-from replysequence.web.notices import Notice, go
+from replysequence.web.notices import Notice, Tone, go
 
 INTEGRATIONS = "/settings/integrations"
 ELSEWHERE = "/not-connected"
@@ -94,4 +94,5 @@ def _success(connected: Connected) -> Notice:
 
 def _failure(error: ReplySequenceError, *, provider: str) -> Notice:
     details = {name: str(value) for name, value in error.details.items() if value is not None}
-    return Notice("bad", error.message, code=error.code, details={"provider": provider, **details})
+    tone: Tone = "good" if error.code == "admin_approved" else "bad"
+    return Notice(tone, error.message, code=error.code, details={"provider": provider, **details})
