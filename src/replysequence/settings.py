@@ -10,6 +10,7 @@ from replysequence.domain.address import parse_address
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.secret import Secret
 from replysequence.providers.base import Variable, VariableKind
+from replysequence.providers.http import is_this_machine
 from replysequence.providers.registry import Registry
 from replysequence.storage.database import parse_url
 from replysequence.storage.keys import parse_keys
@@ -158,7 +159,7 @@ def _check_url(value: str) -> str | None:
     del port
     if parts.scheme not in {"http", "https"} or not host:
         return "must be a full URL such as https://mail.example.com"
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_this_machine(host):
         return "must begin with https:// (plain http is for this machine only)"
     if parts.username or parts.password or parts.fragment or parts.query:
         return "must be a plain URL, without user, query or fragment"
@@ -186,15 +187,6 @@ def _is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _CHECKS: Mapping[VariableKind, Callable[[str], str | None]] = {

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import click
 
 from replysequence import app, logs
 from replysequence.domain.errors import ReplySequenceError
+from replysequence.providers.answers import http_date
 from replysequence.providers.base import Connectable, Provider
 from replysequence.providers.http import Deadlines, ExchangeFailed, HttpClient
 from replysequence.providers.registry import Registry
@@ -123,21 +123,13 @@ async def _reach(provider: Provider, *, http: HttpClient) -> Finding:
             f"cannot be reached: {failure.reason}",
             "Let this machine open HTTPS connections there, or correct the provider's URL.",
         )
-    skew = _skew(answer.headers.get("date"))
-    if skew is not None and abs(skew) > LARGEST_SKEW:
+    theirs = http_date(answer.headers.get("date", ""))
+    skew = (datetime.now(UTC) - theirs).total_seconds() if theirs else 0.0
+    if abs(skew) > LARGEST_SKEW:
         return Finding(
             provider.title, f"its clock differs by {skew:.0f} s", "Set this machine's clock (NTP)."
         )
     return Finding(provider.title, "can be reached")
-
-
-def _skew(date: str | None) -> float | None:
-    if date is None:
-        return None
-    try:
-        return (datetime.now(UTC) - parsedate_to_datetime(date)).total_seconds()
-    except (TypeError, ValueError):
-        return None
 
 
 def _show(finding: Finding) -> None:

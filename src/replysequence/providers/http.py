@@ -343,11 +343,12 @@ def _refuse_open_http(url: str) -> None:
         raise _Refused("an address with a password in it is refused")
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme != "http" or not parts.hostname or not _is_this_machine(parts.hostname):
+    if parts.scheme != "http" or not parts.hostname or not is_this_machine(parts.hostname):
         raise _Refused("only https is allowed, and plain http to this machine alone")
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether ``host`` is a loopback name or address, to which plain http is allowed."""
     if host == "localhost":
         return True
     try:
