@@ -224,6 +224,20 @@ def test_a_planned_send_is_cancelled_by_a_button(alice: Visitor) -> None:
     assert "Taken back before anything left." in page(alice, planned.headers["Location"])
 
 
+def test_what_may_have_left_already_is_offered_no_cancelling(web: RunningApp) -> None:
+    vera = web.browser("Vera")
+    web.box.world.faults.arm(Fault(kind="error_500_after_acceptance", vendor=Vendor.RESEND, count=None))
+    draft_id = write(vera, subject="Out or not").removeprefix("/drafts/")
+    wait = {"Prefer": "wait=2"}
+    accepted = vera("POST", "/api/drafts/send", json_body={"draft_id": draft_id}, headers=wait)
+    send = made(accepted, status=202)
+    web.box.world.faults.clear()
+    assert send["attempts"][0]["outcome"] == "unknown"
+    html = page(vera, f"/sends/{send['id']}")
+    assert "leaves open whether it went out" in html
+    assert "Cancel this send" not in html
+
+
 def test_an_account_is_disconnected_after_being_told_what_that_means(web: RunningApp) -> None:
     uma = web.browser("Uma")
     account = web.new_google_account()
