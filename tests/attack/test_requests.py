@@ -182,7 +182,12 @@ def test_an_upload_that_is_broken_off_is_no_fault_of_ours(
 
 @pytest.mark.parametrize(
     ("field", "typed"),
-    [("subject", "long " * 60), ("html", "<b>" * 20_001), ("connection_id", str(uuid.uuid4()))],
+    [
+        ("subject", "long " * 60),
+        ("html", "<b>" * 20_001),
+        ("connection_id", "01a20409-449f-7617-a33d-25a7fcc0f758"),
+    ],
+    ids=["subject", "html", "connection_id"],
 )
 def test_a_new_draft_that_cannot_be_kept_comes_back_as_it_was_typed(
     alice: Visitor, field: str, typed: str
