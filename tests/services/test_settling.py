@@ -127,3 +127,18 @@ async def test_a_notice_that_is_forged_or_of_no_relay_changes_nothing(office: Op
             with pytest.raises(NotFound):
                 await notices(name, headers=headers, body=body)
         assert (await it.get(send)).events == send.events
+
+
+async def test_what_cannot_be_sent_again_stays_unknown(office: Opening) -> None:
+    async with office() as it:
+        alice = await it.person("Alice")
+        send = await unknown(it, alice)
+        await it.app.services.drafting.delete(alice, draft_id=send.draft_id)
+
+        with pytest.raises(NotFound):
+            await it.app.services.settling.settle(
+                alice, send_id=send.id, verdict=Verdict.NOT_SENT, send_again=True
+            )
+
+        kept = await it.app.services.sending.get(alice, send_id=send.id)
+        assert kept.state is State.UNKNOWN

@@ -11,7 +11,7 @@ from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.draft import Draft
 from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.fallback import choose_route
-from replysequence.domain.message import Address, Attachment, Message, Problem
+from replysequence.domain.message import Address, Attachment, Problem
 from replysequence.domain.send import OUTCOME_SHOWN, Route, Send, State
 from replysequence.providers.registry import Registry
 from replysequence.services.composing import compose, problems_of
@@ -98,6 +98,32 @@ class Sending:
             earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
             if earlier is not None:
                 return earlier, False
+        new = await self.freeze(
+            user_id,
+            draft_id=draft_id,
+            version=version,
+            send_at=send_at,
+            idempotency_key=idempotency_key,
+            previous_send_id=previous_send_id,
+        )
+        written = await self._database.transaction(write, new)
+        if not written and idempotency_key is not None:
+            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
+            if earlier is not None:
+                return earlier, False
+        return await self.get(user_id, send_id=new.id), True
+
+    async def freeze(
+        self,
+        user_id: str,
+        *,
+        draft_id: str,
+        version: int | None = None,
+        send_at: datetime | None = None,
+        idempotency_key: str | None = None,
+        previous_send_id: str | None = None,
+    ) -> NewSend:
+        """A draft as the send that it would be, ready for :func:`write`. Raises as :meth:`accept` does."""
         material = await self._database.read(read_material, user_id=user_id, draft_id=draft_id)
         _require_version(material.draft, version=version)
         _require_time(send_at, at=material.at)
@@ -108,23 +134,26 @@ class Sending:
         message = compose(material.draft, route=route, files=material.files, send_id=send_id, date=leaves_at)
         problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
         _require_no_blocker(problems)
-        new = _new_send(
-            send_id,
+        return NewSend(
+            id=send_id,
             user_id=user_id,
-            material=material,
+            draft_id=draft_id,
+            draft_version=material.draft.version,
             route=route,
-            message=message,
-            send_at=send_at,
+            envelope=frozen.freeze_envelope(message),
+            message=frozen.freeze(message, attachment_ids=[file.id for file in material.draft.attachments]),
+            subject=message.subject,
+            message_id=message.message_id,
+            thread_id=material.draft.content.thread_id if route.connection_id else None,
             idempotency_key=idempotency_key,
-            request_hash=request_hash if idempotency_key else None,
+            request_hash=(
+                _hash(draft_id=draft_id, version=version, send_at=send_at) if idempotency_key else None
+            ),
+            send_at=send_at,
+            give_up_at=message.date + GIVE_UP_AFTER,
+            held=None,
             previous_send_id=previous_send_id,
         )
-        written = await self._database.transaction(_write, new)
-        if not written and idempotency_key is not None:
-            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
-            if earlier is not None:
-                return earlier, False
-        return await self.get(user_id, send_id=send_id), True
 
     async def get(self, user_id: str, *, send_id: str) -> Send:
         """One send with attempts and events. Raises :class:`NotFound`."""
@@ -146,11 +175,13 @@ class Sending:
         return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
     async def wait_for_outcome(self, user_id: str, *, send_id: str, seconds: float) -> Send:
-        """The send once its outcome is there, or as it is after ``seconds``. Raises :class:`NotFound`."""
+        """The send once its outcome is there, or as it is after ``seconds``; one that waits for its time or for
+        a person is not waited for. Raises :class:`NotFound`.
+        """
 
         async def look() -> bool:
             state = await self._database.read(sends.state_of, user_id=user_id, send_id=send_id)
-            return state in OUTCOME_SHOWN
+            return state in OUTCOME_SHOWN or state is State.WAITING
 
         await self._outcomes.wait(send_id, look=look, seconds=seconds)
         return await self.get(user_id, send_id=send_id)
@@ -213,41 +244,11 @@ def _require_no_blocker(problems: list[Problem]) -> None:
         )
 
 
-def _new_send(
-    send_id: str,
-    *,
-    user_id: str,
-    material: Material,
-    route: Route,
-    message: Message,
-    send_at: datetime | None,
-    idempotency_key: str | None,
-    request_hash: str | None,
-    previous_send_id: str | None,
-) -> NewSend:
-    draft = material.draft
-    return NewSend(
-        id=send_id,
-        user_id=user_id,
-        draft_id=draft.id,
-        draft_version=draft.version,
-        route=route,
-        envelope=frozen.freeze_envelope(message),
-        message=frozen.freeze(message, attachment_ids=[file.id for file in draft.attachments]),
-        subject=message.subject,
-        message_id=message.message_id,
-        thread_id=draft.content.thread_id if route.connection_id else None,
-        idempotency_key=idempotency_key,
-        request_hash=request_hash,
-        send_at=send_at,
-        give_up_at=message.date + GIVE_UP_AFTER,
-        held=None,
-        previous_send_id=previous_send_id,
-    )
+def write(transaction: Transaction, new: NewSend) -> bool:
+    """Write the send, unless what it was made of has changed since it was read: then :class:`Conflict`.
 
-
-def _write(transaction: Transaction, new: NewSend) -> bool:
-    """Write the send, unless what it was made of has changed since it was read."""
+    False when a simultaneous request with the same idempotency key was first.
+    """
     routes.take(transaction, route_id=new.route.id, via=new.route.via)
     version = drafts.get(transaction, user_id=new.user_id, draft_id=new.draft_id).version
     if version != new.draft_version:

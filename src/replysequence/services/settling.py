@@ -8,9 +8,10 @@ from replysequence.domain.errors import InvalidInput, NotFound
 from replysequence.domain.send import Send, State, Verdict
 from replysequence.providers.base import Relay, RelayNotice
 from replysequence.providers.registry import Registry
-from replysequence.services.sending import Sending
+from replysequence.services.sending import Sending, write
 from replysequence.storage import events, sends, webhook_deliveries
 from replysequence.storage.database import Database, Transaction, now
+from replysequence.storage.sends import NewSend
 
 _log = logs.logger("services.settling")
 
@@ -36,17 +37,23 @@ class Settling:
     ) -> Settled:
         """Record a person's word on an unknown send; with ``send_again`` a new send of its draft follows.
 
-        Raises :class:`NotFound`, :class:`Conflict` when it is not unknown, :class:`InvalidInput` when
-        something that was sent is to be sent again.
+        Both or neither: when the draft cannot be sent, the send stays unknown. Raises :class:`NotFound`,
+        :class:`Conflict` when it is not unknown, :class:`InvalidInput` when something that was sent is to be
+        sent again, and what :meth:`Sending.accept` raises.
         """
         if send_again and verdict is Verdict.SENT:
             raise InvalidInput("send_again", "What was sent is not sent again. Write a new draft instead.")
-        await self._database.transaction(_settle, user_id=user_id, send_id=send_id, verdict=verdict)
-        send = await self._sending.get(user_id, send_id=send_id)
-        again = None
+        following = None
         if send_again:
-            again, _ = await self._sending.accept(user_id, draft_id=send.draft_id, previous_send_id=send.id)
-        return Settled(send=send, again=again)
+            send = await self._sending.get(user_id, send_id=send_id)
+            following = await self._sending.freeze(user_id, draft_id=send.draft_id, previous_send_id=send.id)
+        await self._database.transaction(
+            _settle, user_id=user_id, send_id=send_id, verdict=verdict, following=following
+        )
+        return Settled(
+            send=await self._sending.get(user_id, send_id=send_id),
+            again=await self._sending.get(user_id, send_id=following.id) if following else None,
+        )
 
     async def sent_folder_url(self, user_id: str, *, send_id: str) -> str | None:
         """A link that opens the person's Sent folder at this send's subject; none for a relay."""
@@ -70,10 +77,14 @@ class Settling:
         return sum([await self._database.transaction(_note, notice, via=provider) for notice in told])
 
 
-def _settle(transaction: Transaction, *, user_id: str, send_id: str, verdict: Verdict) -> None:
+def _settle(
+    transaction: Transaction, *, user_id: str, send_id: str, verdict: Verdict, following: NewSend | None
+) -> None:
     sends.settle(
         transaction, user_id=user_id, send_id=send_id, verdict=verdict, by="person", at=now(transaction)
     )
+    if following is not None:
+        write(transaction, following)
 
 
 def _note(transaction: Transaction, notice: RelayNotice, *, via: str) -> bool:
