@@ -372,22 +372,18 @@ def _add(transaction: Transaction, *, email: str, name: str, password_hash: str,
 
 
 def _throttled(transaction: Transaction, *, account: str, client: str) -> float:
-    """Seconds to wait. The account's bucket is keyed by a hash: an address that nobody has is not kept as text."""
-    account_size, account_refill = _PER_ACCOUNT
-    client_size, client_refill = _PER_CLIENT
-    return max(
-        throttles.take(
-            transaction,
-            key=f"sign-in:{hash_of(account)}",
-            capacity=account_size,
-            refill_seconds=account_refill,
-        ),
-        throttles.take(
-            transaction,
-            key=f"sign-in-from:{client[:100]}",
-            capacity=client_size,
-            refill_seconds=client_refill,
-        ),
+    """Seconds to wait. A client that has used up its own attempts takes none of the account's: else one client could
+    lock out anybody. The account's bucket is keyed by a hash: an address that nobody has is not kept as text.
+    """
+    size, refill = _PER_CLIENT
+    wait = throttles.take(
+        transaction, key=f"sign-in-from:{client[:100]}", capacity=size, refill_seconds=refill
+    )
+    if wait > 0:
+        return wait
+    size, refill = _PER_ACCOUNT
+    return throttles.take(
+        transaction, key=f"sign-in:{hash_of(account)}", capacity=size, refill_seconds=refill
     )
 
 
