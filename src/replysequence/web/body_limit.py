@@ -14,11 +14,16 @@ MEGABYTE: Final = 1_000_000
 FILE_BYTES: Final = 36 * MEGABYTE
 """The largest file that may be attached; the message as a whole is judged by preflight."""
 
+BODIES: Final = 16 * MEGABYTE
+"""What the HTML and the text of a draft can come to at most, in JSON or as a form."""
+
 _FORM_OVERHEAD = MEGABYTE
 
 LIMITS: Final = (
     (re.compile(r"/api/drafts"), FILE_BYTES * 4 // 3 + 2 * MEGABYTE),  # files in base64, and the bodies
+    (re.compile(r"/api/drafts/[0-9a-fA-F-]{36}"), BODIES),
     (re.compile(r"/api/drafts/[^/]+/attachments"), FILE_BYTES + _FORM_OVERHEAD),
+    (re.compile(r"/drafts/[^/]+/autosave"), BODIES),
     (re.compile(r"/drafts(?:/[^/]+)?"), FILE_BYTES + 2 * _FORM_OVERHEAD),
 )
 """Paths that take more than the usual :data:`MEGABYTE`."""
