@@ -15,6 +15,7 @@ from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.services import Services
 from replysequence.services.connecting import Connecting
+from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
@@ -111,12 +112,13 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         outcomes = Outcomes()
         tokens = Tokens(database=database, registry=registry, http=http, vault=opened, owner=incarnation.id)
         sending = Sending(database=database, registry=registry, outcomes=outcomes)
-        connecting = Connecting(
-            database=database, registry=registry, http=http, vault=opened, public_url=settings.public_url
-        )
+        disconnecting = Disconnecting(database=database, registry=registry, http=http, vault=opened)
         services = Services(
             signing_in=SigningIn(database=database),
-            connecting=connecting,
+            connecting=Connecting(
+                database=database, registry=registry, http=http, vault=opened, public_url=settings.public_url
+            ),
+            disconnecting=disconnecting,
             drafting=Drafting(database=database, registry=registry),
             sending=sending,
             settling=Settling(database=database, registry=registry, sending=sending),
@@ -128,7 +130,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             database=database, registry=registry, tokens=tokens, outcomes=outcomes, incarnation=incarnation.id
         )
         worker = Worker(
-            database=database, dispatching=dispatching, connecting=connecting, incarnation=incarnation
+            database=database, dispatching=dispatching, disconnecting=disconnecting, incarnation=incarnation
         )
         yield App(settings, database, opened, registry, services, worker)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
-from replysequence.services.connecting import Connecting
+from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.tidying import tidy
@@ -38,13 +38,13 @@ class Worker:
         *,
         database: Database,
         dispatching: Dispatching,
-        connecting: Connecting,
+        disconnecting: Disconnecting,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
         self._incarnation = incarnation
         self._dispatching = dispatching
-        self._connecting = connecting
+        self._disconnecting = disconnecting
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: set[asyncio.Task[None]] = set()
@@ -115,7 +115,7 @@ class Worker:
         await asyncio.to_thread(self._incarnation.renew)
         if await self._dispatching.reap():
             self._wake.set()
-        await self._connecting.finish_disconnects()
+        await self._disconnecting.finish_disconnects()
 
     async def _tidy(self) -> None:
         await tidy(self._database)

@@ -1,4 +1,4 @@
-"""Connecting and disconnecting accounts: what goes through, what does not, and what is left behind."""
+"""Connecting accounts: what goes through, what does not, and what is left behind."""
 
 import asyncio
 import threading
@@ -10,7 +10,6 @@ from sqlalchemy import update
 
 from replysequence.domain.connection import Connection
 from replysequence.domain.errors import Conflict, ConnectFailed, NotFound, TooManyRequests
-from replysequence.domain.event import Kind
 from replysequence.domain.send import State
 from replysequence.providers import oauth
 from replysequence.sandbox.accounts import Vendor
@@ -28,7 +27,6 @@ from support.office import (
     DANA_AT_HOME,
     Office,
     Opening,
-    eventually,
 )
 
 NINA = "nina.novak@lockdown.example"
@@ -42,11 +40,6 @@ async def refused(it: Office, user_id: str, parameters: list[tuple[str, str]], *
 
 def with_parameter(parameters: list[tuple[str, str]], name: str, value: str) -> list[tuple[str, str]]:
     return [*((key, old) for key, old in parameters if key != name), (name, value)]
-
-
-def google_grant_stands(box: RunningSandbox) -> bool:
-    account = box.world.accounts.at(Vendor.GOOGLE, DANA)
-    return box.world.credentials.grant(account, box.world.google_client.project) is not None
 
 
 async def test_a_box_that_was_not_ticked_stores_nothing_and_says_which(office: Opening) -> None:
@@ -206,7 +199,7 @@ async def test_the_account_to_reconnect_may_have_been_disconnected_meanwhile(off
         alice = await it.person("Alice")
         wanted = await it.connect(alice)
         parameters = await it.consent(alice, account=DANA_AT_HOME, connection_id=wanted.id)
-        await it.app.services.connecting.disconnect(alice, provider="gmail")
+        await it.app.services.disconnecting.disconnect(alice, provider="gmail")
         assert (await it.finish(alice, parameters)).wanted_email is None
 
 
@@ -220,11 +213,13 @@ async def test_somebody_elses_account_can_be_neither_reconnected_nor_disconnecte
         with pytest.raises(NotFound):
             await verbs.start(charlie, provider="gmail", session_hash=BROWSER, connection_id=mailbox.id)
         with pytest.raises(NotFound):
-            await verbs.disconnect(charlie, provider="gmail", connection_id=mailbox.id)
+            await it.app.services.disconnecting.disconnect(
+                charlie, provider="gmail", connection_id=mailbox.id
+            )
         with pytest.raises(NotFound):
             await verbs.set_default(charlie, connection_id=mailbox.id)
         with pytest.raises(NotFound):
-            await verbs.unfinished(charlie, connection_id=mailbox.id)
+            await it.app.services.disconnecting.unfinished(charlie, connection_id=mailbox.id)
         assert len(await it.connections(alice)) == 1
 
 
@@ -240,120 +235,8 @@ async def test_of_several_accounts_exactly_one_is_the_default(office: Opening) -
         await it.app.services.connecting.set_default(alice, connection_id=second.id)
         assert defaults(await it.connections(alice)) == [DANA_AT_CONTOSO]
         assert (await it.accept(alice)).route.sender.email == DANA_AT_CONTOSO
-        await it.app.services.connecting.disconnect(alice, provider="outlook")
+        await it.app.services.disconnecting.disconnect(alice, provider="outlook")
         assert defaults(await it.connections(alice)) == [DANA]
-
-
-async def test_disconnecting_at_google_revokes_the_grant(office: Opening, box: RunningSandbox) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        await it.connect(alice)
-        (gone,) = await it.app.services.connecting.disconnect(alice, provider="gmail")
-        assert (gone.email, gone.revoked, gone.finished, gone.removal_url) == (DANA, True, True, None)
-        assert not google_grant_stands(box)
-        assert await it.connections(alice) == []
-        kinds = [event.kind for event in (await it.app.services.history.events(alice)).items]
-        assert kinds.count(Kind.CONNECTION_DISCONNECTED) == 1
-
-
-async def test_an_account_that_somebody_else_uses_too_is_not_revoked(
-    office: Opening, box: RunningSandbox
-) -> None:
-    async with office() as it:
-        alice, bob = await it.person("Alice"), await it.person("Bob")
-        await it.connect(alice)
-        await it.connect(bob)
-        (gone,) = await it.app.services.connecting.disconnect(alice, provider="gmail")
-        assert not gone.revoked
-        assert gone.removal_url
-        assert google_grant_stands(box)
-        assert (await it.sent(bob)).state is State.SENT
-        await it.app.services.connecting.disconnect(bob, provider="gmail")
-        assert not google_grant_stands(box)
-
-
-async def test_a_provider_that_does_not_revoke_shows_where_to_remove_the_consent(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        await it.connect(alice, provider="outlook", account=DANA_AT_CONTOSO)
-        (gone,) = await it.app.services.connecting.disconnect(alice, provider="outlook")
-        assert not gone.revoked
-        assert gone.removal_url == "https://myapps.microsoft.com"
-
-
-async def test_sends_of_a_disconnected_account_wait_for_a_decision_and_are_not_rerouted(
-    office: Opening,
-) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mailbox = await it.connect(alice)
-        send = await it.accept(alice)
-        assert await it.app.services.connecting.unfinished(alice, connection_id=mailbox.id) == 1
-        (gone,) = await it.app.services.connecting.disconnect(alice, provider="gmail")
-        assert gone.waiting == 1
-        await it.work()
-        send = await it.get(send)
-        assert (send.state, send.reason, send.route.via) == (State.WAITING, "disconnected", "gmail")
-        cancelled = await it.app.services.sending.cancel(alice, send_id=send.id)
-        assert cancelled.state is State.CANCELLED
-        again, _ = await it.app.services.sending.accept(alice, draft_id=send.draft_id)
-        assert again.route.via == "resend"
-
-
-async def test_a_disconnect_during_a_send_lets_it_end_and_is_finished_by_the_worker(
-    office: Opening, box: RunningSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connecting, "_PATIENCE", 0.0)
-    box.world.settings[Vendor.GOOGLE].send_latency_seconds = 0.5
-    async with office() as it:
-        alice = await it.person("Alice")
-        await it.connect(alice)
-        send = await it.accept(alice)
-        working = asyncio.create_task(it.work())
-        await eventually(lambda: _is_sending(it, alice, send.id))
-        (gone,) = await it.app.services.connecting.disconnect(alice, provider="gmail")
-        assert not gone.finished
-        assert google_grant_stands(box)
-        assert await it.app.services.connecting.finish_disconnects() == 0
-        await working
-        assert (await it.get(send)).state is State.SENT
-        assert await it.app.services.connecting.finish_disconnects() == 1
-        assert not google_grant_stands(box)
-        assert await it.connections(alice) == []
-        assert await it.app.services.connecting.finish_disconnects() == 0
-
-
-async def _is_sending(it: Office, user_id: str, send_id: str) -> bool:
-    return (await it.app.services.sending.get(user_id, send_id=send_id)).state is State.SENDING
-
-
-async def test_an_account_that_was_connected_again_is_not_taken_down_by_an_old_disconnect(
-    office: Opening, box: RunningSandbox
-) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mailbox = await it.connect(alice)
-        await it.app.database.transaction(
-            connections.begin_disconnect, user_id=alice, connection_id=mailbox.id
-        )
-        await it.connect(alice)
-        spec = it.app.registry.connectable("gmail")
-        assert not await it.app.services.connecting._take_down(spec, mailbox)
-        assert google_grant_stands(box)
-        assert (await it.sent(alice)).state is State.SENT
-
-
-async def test_two_disconnects_at_once_both_end_well(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        await it.connect(alice)
-        verbs = it.app.services.connecting
-        await asyncio.gather(
-            verbs.disconnect(alice, provider="gmail"),
-            verbs.finish_disconnects(),
-            verbs.finish_disconnects(),
-        )
-        assert await it.connections(alice) == []
 
 
 async def test_a_reconnect_at_the_moment_of_accepting_leaves_no_send_waiting_for_ever(

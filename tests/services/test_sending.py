@@ -194,7 +194,7 @@ async def test_a_draft_that_names_its_mailbox_leaves_from_it_and_never_from_anot
         draft = await it.draft(alice, connection_id=hers.id)
         with pytest.raises(InvalidInput):
             await it.draft(bob, connection_id=hers.id)
-        await it.app.services.connecting.disconnect(alice, provider="gmail")
+        await it.app.services.disconnecting.disconnect(alice, provider="gmail")
         with pytest.raises(InvalidInput) as refused:
             await it.app.services.sending.accept(alice, draft_id=draft.id)
         assert refused.value.field == "connection_id"

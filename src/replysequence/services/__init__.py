@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from replysequence.providers.registry import Registry
 from replysequence.services.connecting import Connecting
+from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
 from replysequence.services.sending import Sending
@@ -17,6 +18,7 @@ class Services:
 
     signing_in: SigningIn
     connecting: Connecting
+    disconnecting: Disconnecting
     drafting: Drafting
     sending: Sending
     settling: Settling

@@ -1,13 +1,12 @@
-"""Connecting accounts by OAuth, reconnecting and disconnecting them, and which one is the default."""
+"""Connecting accounts by OAuth, reconnecting them, and which one is the default."""
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replysequence import logs
 from replysequence.domain.connection import Connection, ConnectionStatus
-from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests, VaultError
+from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
 from replysequence.providers.base import CallbackRefusal, Category, Connectable, ConsentProblem, Tokens
@@ -17,7 +16,6 @@ from replysequence.services.sending import GIVE_UP_AFTER, SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
 from replysequence.services.tokens import new_tokens
 from replysequence.storage import connection_tokens, connections, holding, oauth_attempts, throttles
-from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.connections import Account
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.oauth_attempts import OAuthAttempt
@@ -25,9 +23,6 @@ from replysequence.storage.vault import Vault
 
 _log = logs.logger("services.connecting")
 
-_PATIENCE = 5.0
-_POLL = 0.1
-"""Seconds that a disconnect waits for sends on the wire, and between two looks."""
 _STARTS = (20, 180.0)
 """Started attempts of a person: bucket size, and seconds until one more is allowed."""
 
@@ -63,22 +58,8 @@ class Connected:
     wanted_email: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """A connection that is gone. ``removal_url`` is where the person removes our consent if we could not."""
-
-    connection_id: str
-    email: str
-    finished: bool
-    """False while a send is still on the wire; a worker finishes then."""
-    revoked: bool
-    removal_url: str | None
-    waiting: int
-    """Sends that now wait for a decision."""
-
-
 class Connecting:
-    """The verbs of Settings → Integrations."""
+    """The verbs of Settings → Integrations, without disconnecting."""
 
     def __init__(
         self, *, database: Database, registry: Registry, http: HttpClient, vault: Vault, public_url: str
@@ -194,35 +175,11 @@ class Connecting:
         _log.info("connection.connected", connection_id=connected.connection.id, provider=provider)
         return connected
 
-    async def disconnect(
-        self, user_id: str, *, provider: str, connection_id: str | None = None
-    ) -> list[Disconnected]:
-        """Take down one connection, or all of a provider: stop claims, revoke where that can be done, wipe.
-
-        Raises :class:`NotFound` when there is none.
-        """
-        connectable = self._registry.connectable(provider)
-        mine = await self._database.read(connections.list_for_user, user_id=user_id)
-        chosen = [
-            each
-            for each in mine
-            if each.provider == provider and (connection_id is None or each.id == connection_id)
-        ]
-        if connection_id is not None and not chosen:
-            raise NotFound("connection")
-        return [await self._disconnect(connectable, each) for each in chosen]
-
     async def set_default(self, user_id: str, *, connection_id: str) -> None:
         """Send from this account unless a draft says otherwise. Raises :class:`NotFound`."""
         await self._database.transaction(
             connections.set_default, user_id=user_id, connection_id=connection_id
         )
-
-    async def unfinished(self, user_id: str, *, connection_id: str) -> int:
-        """How many sends of this account have not ended: what a disconnect would leave waiting. Raises
-        :class:`NotFound`.
-        """
-        return await self._database.read(_unfinished, user_id=user_id, connection_id=connection_id)
 
     async def _consume(self, user_id: str, *, session_hash: str, provider: str, state: str) -> OAuthAttempt:
         """Take the attempt out of the store: it is good once, in the browser and for the person that began it."""
@@ -274,60 +231,6 @@ class Connecting:
             raise ConnectFailed(
                 error.message, code="exchange_failed", details={"reason": error.code}
             ) from None
-
-    async def finish_disconnects(self) -> int:
-        """Finish what is still being taken down, also by a process that died; returns how many. For
-        workers.
-        """
-        left = await self._database.read(connection_tokens.disconnecting)
-        done = 0
-        for user_id, connection_id in left:
-            mine = await self._database.read(connections.list_for_user, user_id=user_id)
-            mailbox = next((each for each in mine if each.id == connection_id), None)
-            if mailbox and await self._database.read(holding.in_flight, connection_id=connection_id) == 0:
-                await self._take_down(self._registry.connectable(mailbox.provider), mailbox)
-                done += 1
-        return done
-
-    async def _disconnect(self, connectable: Connectable, mailbox: Connection) -> Disconnected:
-        waiting = await self._database.transaction(_begin_disconnect, mailbox=mailbox)
-        # What is on the wire may end; if that takes long, a worker finishes the rest.
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
-        while in_flight := await self._database.read(holding.in_flight, connection_id=mailbox.id):
-            if asyncio.get_running_loop().time() > deadline:
-                break
-            await asyncio.sleep(_POLL)
-        revoked = False if in_flight else await self._take_down(connectable, mailbox)
-        return Disconnected(
-            connection_id=mailbox.id,
-            email=mailbox.email,
-            finished=not in_flight,
-            revoked=revoked,
-            removal_url=None if revoked else connectable.removal_url(mailbox.issuer),
-            waiting=waiting,
-        )
-
-    async def _take_down(self, connectable: Connectable, mailbox: Connection) -> bool:
-        """Revoke where that can be done, then wipe. Whether the provider has certainly forgotten us."""
-        sealed = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
-        revoked = sealed is not None and await self._revoke(connectable, sealed)
-        gone = await self._database.transaction(
-            connections.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
-        )
-        if gone:
-            _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
-        return revoked
-
-    async def _revoke(self, connectable: Connectable, sealed: SealedTokens) -> bool:
-        """Revoke with the refresh token, which works longer; with the access token where there is no
-        other.
-        """
-        try:
-            token = sealed.refresh_token(self._vault) or sealed.access_token(self._vault)
-            return token is not None and await oauth.revoke(connectable.oauth, self._http, token=token)
-        except (VaultError, ProviderError) as error:
-            _log.warning("connection.not_revoked", connection_id=sealed.connection_id, error=error)
-            return False
 
 
 def _begin(
@@ -434,36 +337,3 @@ def _stays_connected(transaction: Transaction, *, user_id: str, account: Account
     )
     sealed = known and connection_tokens.sealed_tokens(transaction, connection_id=known.id)
     return bool(sealed and sealed.refresh_token_encrypted)
-
-
-def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> int:
-    mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
-    return holding.unfinished(transaction, connection_id=mine.id)
-
-
-def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
-    """Stop claims; returns how many sends now wait for a decision. Raises :class:`NotFound`."""
-    connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
-    return holding.hold(
-        transaction,
-        connection_id=mailbox.id,
-        reason="disconnected",
-        explanation=(
-            f"{mailbox.email} was disconnected. Cancel this send; then you can send the draft from another account."
-        ),
-        at=now(transaction),
-    )
-
-
-def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> SealedTokens | None:
-    """What to revoke with; none when it is gone already, connected again, or somebody else here still uses the
-    account: a revocation takes its whole grant.
-    """
-    sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id)
-    if sealed is None or sealed.status is not ConnectionStatus.DISCONNECTING:
-        return None
-    try:
-        shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
-    except NotFound:  # taken down by somebody else between the two looks
-        return None
-    return None if shared else sealed

@@ -33,7 +33,7 @@ async def disconnect(
 ) -> DisconnectAnswer:
     """Without ``connection_id`` every account of that provider. Consent is revoked where that can be done."""
     wanted = body.connection_id if body else None
-    done = await services.connecting.disconnect(
+    done = await services.disconnecting.disconnect(
         caller.id, provider=provider, connection_id=str(wanted) if wanted else None
     )
     return DisconnectAnswer(disconnected=[DisconnectedAnswer.of(one) for one in done])

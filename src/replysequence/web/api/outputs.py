@@ -12,7 +12,8 @@ from replysequence.domain.draft import AttachmentInfo, Draft
 from replysequence.domain.event import Event, Kind
 from replysequence.domain.message import Problem
 from replysequence.domain.send import Attempt, Outcome, Send, State
-from replysequence.services.connecting import Disconnected, ProviderCard
+from replysequence.services.connecting import ProviderCard
+from replysequence.services.disconnecting import Disconnected
 from replysequence.services.drafting import DraftLine, Preflight
 from replysequence.services.page import Page
 

@@ -5,7 +5,8 @@ from fastapi import APIRouter, Request, Response
 from replysequence.domain.connection import Connection
 from replysequence.domain.errors import NotFound
 from replysequence.services import Services
-from replysequence.services.connecting import Disconnected, ProviderCard
+from replysequence.services.connecting import ProviderCard
+from replysequence.services.disconnecting import Disconnected
 from replysequence.web.api.auth import INTEGRATIONS
 from replysequence.web.api.inputs import Uuid
 from replysequence.web.callers import AtABrowser, TheCookies, TheServices
@@ -41,7 +42,7 @@ async def ask_to_disconnect(
     connection_id: Uuid, request: Request, services: TheServices, caller: AtABrowser
 ) -> Response:
     card, connection = await _find(services, caller.id, connection_id=str(connection_id))
-    waiting = await services.connecting.unfinished(caller.id, connection_id=connection.id)
+    waiting = await services.disconnecting.unfinished(caller.id, connection_id=connection.id)
     return render(request, "disconnect.html", card=card, connection=connection, waiting=waiting)
 
 
@@ -50,7 +51,7 @@ async def disconnect(
     connection_id: Uuid, services: TheServices, cookies: TheCookies, caller: AtABrowser
 ) -> Response:
     card, connection = await _find(services, caller.id, connection_id=str(connection_id))
-    done = await services.connecting.disconnect(caller.id, provider=card.name, connection_id=connection.id)
+    done = await services.disconnecting.disconnect(caller.id, provider=card.name, connection_id=connection.id)
     return go(INTEGRATIONS, cookies=cookies, notice=_farewell(done[0], card=card) if done else None)
 
 

@@ -1,0 +1,157 @@
+"""Taking a connection down: stop its claims, let what is on the wire end, revoke where that can be done, wipe."""
+
+import asyncio
+from dataclasses import dataclass
+
+from replysequence import logs
+from replysequence.domain.connection import Connection, ConnectionStatus
+from replysequence.domain.errors import NotFound, ProviderError, VaultError
+from replysequence.providers import oauth
+from replysequence.providers.base import Connectable
+from replysequence.providers.http import HttpClient
+from replysequence.providers.registry import Registry
+from replysequence.storage import connection_tokens, connections, holding
+from replysequence.storage.connection_tokens import SealedTokens
+from replysequence.storage.database import Database, Transaction, now
+from replysequence.storage.vault import Vault
+
+_log = logs.logger("services.disconnecting")
+
+_PATIENCE = 5.0
+_POLL = 0.1
+"""Seconds that a disconnect waits for sends on the wire, and between two looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection that is gone. ``removal_url`` is where the person removes our consent if we could not."""
+
+    connection_id: str
+    email: str
+    finished: bool
+    """False while a send is still on the wire; a worker finishes then."""
+    revoked: bool
+    removal_url: str | None
+    waiting: int
+    """Sends that now wait for a decision."""
+
+
+class Disconnecting:
+    """The verbs that take connections down, for people and for workers."""
+
+    def __init__(self, *, database: Database, registry: Registry, http: HttpClient, vault: Vault) -> None:
+        self._database = database
+        self._registry = registry
+        self._http = http
+        self._vault = vault
+
+    async def unfinished(self, user_id: str, *, connection_id: str) -> int:
+        """How many sends of this account have not ended: what a disconnect would leave waiting. Raises
+        :class:`NotFound`.
+        """
+        return await self._database.read(_unfinished, user_id=user_id, connection_id=connection_id)
+
+    async def disconnect(
+        self, user_id: str, *, provider: str, connection_id: str | None = None
+    ) -> list[Disconnected]:
+        """Take down one connection, or all of a provider: stop claims, revoke where that can be done, wipe.
+
+        Raises :class:`NotFound` when there is none.
+        """
+        connectable = self._registry.connectable(provider)
+        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        chosen = [
+            each
+            for each in mine
+            if each.provider == provider and (connection_id is None or each.id == connection_id)
+        ]
+        if connection_id is not None and not chosen:
+            raise NotFound("connection")
+        return [await self._disconnect(connectable, each) for each in chosen]
+
+    async def finish_disconnects(self) -> int:
+        """Finish what is still being taken down, also by a process that died; returns how many. For
+        workers.
+        """
+        left = await self._database.read(connection_tokens.disconnecting)
+        done = 0
+        for user_id, connection_id in left:
+            mine = await self._database.read(connections.list_for_user, user_id=user_id)
+            mailbox = next((each for each in mine if each.id == connection_id), None)
+            if mailbox and await self._database.read(holding.in_flight, connection_id=connection_id) == 0:
+                await self._take_down(self._registry.connectable(mailbox.provider), mailbox)
+                done += 1
+        return done
+
+    async def _disconnect(self, connectable: Connectable, mailbox: Connection) -> Disconnected:
+        waiting = await self._database.transaction(_begin_disconnect, mailbox=mailbox)
+        # What is on the wire may end; if that takes long, a worker finishes the rest.
+        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        while in_flight := await self._database.read(holding.in_flight, connection_id=mailbox.id):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(_POLL)
+        revoked = False if in_flight else await self._take_down(connectable, mailbox)
+        return Disconnected(
+            connection_id=mailbox.id,
+            email=mailbox.email,
+            finished=not in_flight,
+            revoked=revoked,
+            removal_url=None if revoked else connectable.removal_url(mailbox.issuer),
+            waiting=waiting,
+        )
+
+    async def _take_down(self, connectable: Connectable, mailbox: Connection) -> bool:
+        """Revoke where that can be done, then wipe. Whether the provider has certainly forgotten us."""
+        sealed = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
+        revoked = sealed is not None and await self._revoke(connectable, sealed)
+        gone = await self._database.transaction(
+            connections.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
+        )
+        if gone:
+            _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
+        return revoked
+
+    async def _revoke(self, connectable: Connectable, sealed: SealedTokens) -> bool:
+        """Revoke with the refresh token, which works longer; with the access token where there is no
+        other.
+        """
+        try:
+            token = sealed.refresh_token(self._vault) or sealed.access_token(self._vault)
+            return token is not None and await oauth.revoke(connectable.oauth, self._http, token=token)
+        except (VaultError, ProviderError) as error:
+            _log.warning("connection.not_revoked", connection_id=sealed.connection_id, error=error)
+            return False
+
+
+def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> int:
+    mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
+    return holding.unfinished(transaction, connection_id=mine.id)
+
+
+def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
+    """Stop claims; returns how many sends now wait for a decision. Raises :class:`NotFound`."""
+    connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    return holding.hold(
+        transaction,
+        connection_id=mailbox.id,
+        reason="disconnected",
+        explanation=(
+            f"{mailbox.email} was disconnected. Cancel this send; then you can send the draft from another account."
+        ),
+        at=now(transaction),
+    )
+
+
+def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> SealedTokens | None:
+    """What to revoke with; none when it is gone already, connected again, or somebody else here still uses the
+    account: a revocation takes its whole grant.
+    """
+    sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id)
+    if sealed is None or sealed.status is not ConnectionStatus.DISCONNECTING:
+        return None
+    try:
+        shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    except NotFound:  # taken down by somebody else between the two looks
+        return None
+    return None if shared else sealed
