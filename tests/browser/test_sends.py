@@ -14,8 +14,8 @@ from support.browser import OpenPage
 SUBJECT = "Thanks for today"
 QUIET_MILLISECONDS = 2500
 """Longer than the time between two questions of a page that looks on."""
-LATENCY_SECONDS = 1.5
-"""Long enough for a page to be looked at while the provider thinks."""
+LATENCY_SECONDS = 6.0
+"""Long enough for a page to be loaded and looked at while the provider thinks, also on a busy machine."""
 
 
 def handed_over(someone: AtTheBrowser) -> int:
