@@ -139,6 +139,7 @@ def test_only_an_active_connection_with_these_tokens_is_marked_for_reconnecting(
     assert mark(generation=1)
     assert now_is() == (ConnectionStatus.NEEDS_RECONNECT, "invalid_grant")
     assert not mark(generation=1), "once is enough"
+    assert not take(database, made.id, new_id()), "there is nothing to refresh"
     assert connect(alice).id == made.id
     assert now_is() == (ConnectionStatus.ACTIVE, None)
     database.run(connections.begin_disconnect, user_id=alice, connection_id=made.id)

@@ -40,7 +40,7 @@ _TAKE = (
     .where(
         _C.id == bindparam("connection_id"),
         _C.token_generation == bindparam("generation"),
-        _C.status != ConnectionStatus.DISCONNECTING,
+        _C.status == ConnectionStatus.ACTIVE,
         or_(
             _C.refresh_until.is_(None),
             _C.refresh_until <= bindparam("at", type_=_C.refresh_until.type),
@@ -111,7 +111,7 @@ def take_refresh_lease(
     """Become the one who refreshes, for ``seconds``; ``owner`` is this process's incarnation.
 
     False when somebody else is at it, when ``generation`` is no longer the current one (then the tokens are
-    new: read them again), or when the connection is being taken down or gone.
+    new: read them again), or when the connection is not active, or gone.
     """
     moment = now(connection)
     values = {
