@@ -1,16 +1,21 @@
 """Disconnecting accounts: what is revoked, what may still end, and what is left waiting."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
+from replysequence.domain.errors import ReconnectNeeded
 from replysequence.domain.event import Kind
 from replysequence.domain.send import State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services import disconnecting
-from replysequence.storage import connections
+from replysequence.storage import claims, connections
+from replysequence.storage.ids import new_id
 from support.office import DANA, DANA_AT_CONTOSO, Office, Opening, eventually
+
+LATE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def google_grant_stands(box: RunningSandbox) -> bool:
@@ -72,6 +77,25 @@ async def test_sends_of_a_disconnected_account_wait_for_a_decision_and_are_not_r
         assert cancelled.state is State.CANCELLED
         again, _ = await it.app.services.sending.accept(alice, draft_id=send.draft_id)
         assert again.route.via == "resend"
+
+
+async def test_a_send_that_meets_a_disconnect_waits_with_the_words_of_those_it_has_held(
+    office: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disconnecting, "_PATIENCE", 0.0)
+    async with office() as it:
+        alice = await it.person("Alice")
+        mailbox = await it.connect(alice)
+        claimed, held = await it.accept(alice), await it.accept(alice)
+        await it.app.database.transaction(
+            claims.claim, incarnation=new_id(), concurrency={"gmail": 1}, limit=1, at=LATE
+        )
+        (gone,) = await it.app.services.disconnecting.disconnect(alice, provider="gmail")
+        assert (gone.finished, (await it.get(claimed)).state) == (False, State.CLAIMED)
+        with pytest.raises(ReconnectNeeded) as refused:
+            await it.tokens.usable(mailbox.id)
+        held = await it.get(held)
+        assert (refused.value.code, refused.value.message) == (held.reason, held.explanation)
 
 
 async def test_a_disconnect_during_a_send_lets_it_end_and_is_finished_by_the_worker(

@@ -277,6 +277,7 @@ async def test_tokens_that_come_during_a_disconnect_are_thrown_away(
         await it.app.database.transaction(
             connections.begin_disconnect, user_id=alice, connection_id=mailbox.id
         )
-        with pytest.raises(ReconnectNeeded):
+        with pytest.raises(ReconnectNeeded) as refused:
             await asking
+        assert refused.value.code == "disconnected"
         assert (await it.connections(alice))[0].token_generation == 1

@@ -10,6 +10,7 @@ from replysequence.providers import oauth
 from replysequence.providers.base import Connectable
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
+from replysequence.services.tokens import disconnected
 from replysequence.storage import connection_tokens, connections, holding
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.database import Database, Transaction, now
@@ -132,13 +133,12 @@ def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -
 def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
     """Stop claims; returns how many sends now wait for a decision. Raises :class:`NotFound`."""
     connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    why = disconnected(mailbox.email)
     return holding.hold(
         transaction,
         connection_id=mailbox.id,
-        reason="disconnected",
-        explanation=(
-            f"{mailbox.email} was disconnected. Cancel this send; then you can send the draft from another account."
-        ),
+        reason=why.code,
+        explanation=why.message,
         at=now(transaction),
     )
 

@@ -189,6 +189,8 @@ class Tokens:
         raise error
 
     async def _opened(self, stored: SealedTokens) -> Usable:
+        if stored.status is ConnectionStatus.DISCONNECTING:
+            raise disconnected(stored.email)
         token = await self._unsealed(stored, kind="access")
         if stored.status is not ConnectionStatus.ACTIVE or token is None:
             raise ReconnectNeeded("This account has to be connected again.", code="reconnect_needed")
@@ -210,6 +212,14 @@ def _is_fresh(stored: SealedTokens, *, at: datetime) -> bool:
     if stored.status is not ConnectionStatus.ACTIVE:
         return True  # there is nothing to refresh; opening it says why
     return stored.access_token_expires_at is not None and stored.access_token_expires_at - MARGIN > at
+
+
+def disconnected(email: str) -> ReconnectNeeded:
+    """Why a send from this address waits once its account is being disconnected."""
+    return ReconnectNeeded(
+        f"{email} was disconnected. Cancel this send; then you can send the draft from another account.",
+        code="disconnected",
+    )
 
 
 def new_tokens(answer: TokenAnswer, *, at: datetime) -> NewTokens:
