@@ -183,7 +183,7 @@ def running_app(
 
     async def serve() -> None:
         async with parts.running(settings) as app:
-            config = uvicorn.Config(create(app.services), log_config=None, access_log=False, lifespan="on")
+            config = uvicorn.Config(create(app.services), log_config=None, access_log=False, lifespan="off")
             server = uvicorn.Server(config)
             working = asyncio.create_task(app.worker.run())
             serving = asyncio.create_task(server.serve(sockets=[sock]))

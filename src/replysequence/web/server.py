@@ -1,7 +1,6 @@
 """The web application, built from the verbs it offers."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from fastapi import FastAPI
 from starlette.responses import Response
@@ -19,42 +18,22 @@ from replysequence.web.gate import Gate
 from replysequence.web.rendering import STATIC
 from replysequence.web.security import Cookies
 
-Hook = Callable[[], Awaitable[None]]
-
 _A_YEAR = "public, max-age=31536000, immutable"
-
-
-async def _nothing() -> None:
-    """The hook of who has nothing to do."""
 
 
 async def _no_problems() -> Sequence[str]:
     return ()
 
 
-def create(
-    services: Services, *, start: Hook = _nothing, stop: Hook = _nothing, problems: Problems = _no_problems
-) -> FastAPI:
-    """Build the application.
-
-    ``start`` and ``stop`` run before the first and after the last request. ``problems`` says in sentences why the
-    service is not ready to serve (``/readyz``); an empty answer means that it is.
+def create(services: Services, *, problems: Problems = _no_problems) -> FastAPI:
+    """Build the application. ``problems`` says in sentences why the service is not ready to serve (``/readyz``);
+    an empty answer means that it is.
     """
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await start()
-        try:
-            yield
-        finally:
-            await stop()
-
     app = FastAPI(
         title="ReplySequence",
         version=__version__,
         description="Follow-up drafts leave from the sales person's own address. "
         "Authenticate with `Authorization: Bearer rs_…`.",
-        lifespan=lifespan,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
