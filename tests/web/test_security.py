@@ -55,6 +55,17 @@ def test_no_page_has_anything_inline(alice: Visitor, anonymous: Visitor) -> None
         assert re.search(r'"allowEval": false.*"allowScriptTags": false.*"selfRequestsOnly": true', text)
 
 
+@pytest.mark.parametrize(
+    ("path", "host"), [("/api/drafts%3F", None), ("/healthz%3F/x", None), ("/api/drafts", "x/healthz?")]
+)
+def test_the_gate_judges_the_path_that_is_routed_and_nothing_put_together(
+    anonymous: Visitor, path: str, host: str | None
+) -> None:
+    answer = anonymous("GET", path, headers={"Host": host} if host else {})
+    assert answer.status in {400, 401}, answer.text
+    assert answer.status == 401 or host, "only the server itself refuses a strange Host"
+
+
 def test_a_browser_gets_its_errors_as_pages_and_a_program_as_json(alice: Visitor) -> None:
     for accept in ("text/html,application/xhtml+xml", "*/*", "application/json"):
         answer = alice("GET", "/nowhere", headers={"Accept": accept})

@@ -45,7 +45,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         request = Request(scope)
-        limit = limit_of(request.url.path)
+        limit = limit_of(scope["path"])
         too_large = HTTPException(
             413, f"The request is larger than the {limit / MEGABYTE:.0f} MB that it may have here."
         )

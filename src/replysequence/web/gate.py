@@ -31,7 +31,10 @@ _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """ASGI middleware; leaves the caller in ``request.state.caller``."""
+    """ASGI middleware; leaves the caller in ``request.state.caller``.
+
+    It judges the path that is routed: ``request.url`` is put together from the Host header too, and cut at ``?``.
+    """
 
     app: ASGIApp
     services: Services
@@ -58,7 +61,7 @@ class Gate:
         return Caller(person=session.person, session_hash=session.hash) if session else None
 
     def _refusal(self, request: Request, caller: Caller | None) -> Response | None:
-        path, safe = request.url.path, request.method in SAFE_METHODS
+        path, safe = str(request.scope["path"]), request.method in SAFE_METHODS
         if caller is None and not OPEN.fullmatch(path):
             return self._ask_to_sign_in(request, safe=safe)
         if safe or SIGNED_BY_SENDER.fullmatch(path):
@@ -72,7 +75,7 @@ class Gate:
 
     def _ask_to_sign_in(self, request: Request, *, safe: bool) -> Response:
         if safe and errors.wants_page(request):
-            following = local_path(request.url.path, otherwise="/")
+            following = local_path(request.scope["path"], otherwise="/")
             return RedirectResponse(
                 "/sign-in" if following == "/" else f"/sign-in?next={following}", status_code=303
             )
