@@ -10,7 +10,7 @@ from replysequence.domain.send import Outcome, State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Fault
 from replysequence.web import words
-from support.answers import made, multipart
+from support.answers import error_of, made, multipart
 from support.plain_http import Answer
 from support.webapp import PASSWORD, RunningApp, Visitor
 
@@ -210,6 +210,33 @@ def test_an_unknown_send_is_explained_and_settled_by_hand(web: RunningApp, alice
     assert answer.headers["Location"] not in {f"/sends/{send['id']}", "/sends"}
     late = alice("POST", f"/sends/{send['id']}/settle", form={"answer": "sent"})
     assert late.headers["Location"] == f"/sends/{send['id']}"
+
+
+def test_what_cannot_be_sent_again_is_not_settled_either_and_the_page_says_why(
+    web: RunningApp, alice: Visitor
+) -> None:
+    web.connect(alice, "gmail", ACCOUNT)
+    web.box.world.faults.arm(Fault(kind="error_500_after_acceptance", vendor=Vendor.GOOGLE))
+    draft_id = write(alice, subject="Gone by now").removeprefix("/drafts/")
+    send = made(alice("POST", "/api/drafts/send", json_body={"draft_id": draft_id}), status=200)
+    made(alice("PATCH", f"/api/drafts/{draft_id}", json_body={"to": []}), status=200)
+    settle = f"/sends/{send['id']}/settle"
+    again = {"verdict": "not_sent", "send_again": True}
+
+    emptied = web.notice_of(alice("POST", settle, form={"answer": "again"}))
+    assert error_of(alice("POST", f"/api{settle}", json_body=again))["details"]["field"] == "to"
+    assert alice("DELETE", f"/api/drafts/{draft_id}").status == 204
+    deleted = web.notice_of(alice("POST", settle, form={"answer": "again"}))
+    refused = alice("POST", f"/api{settle}", json_body=again)
+    assert (refused.status, error_of(refused)["code"]) == (404, "not_found")
+
+    for notice, why in ((emptied, "Nobody would get this message"), (deleted, "There is no such draft")):
+        assert notice is not None
+        assert notice.tone == "bad"
+        assert "Nothing was changed, and nothing was sent." in notice.text
+        assert why in notice.text
+    assert made(alice("GET", f"/api/sends/{send['id']}"), status=200)["state"] == "unknown"
+    assert web.browser("Charlie")("POST", settle, form={"answer": "again"}).status == 404
 
 
 def test_a_planned_send_is_cancelled_by_a_button(alice: Visitor) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from replysequence.domain.errors import Conflict
+from replysequence.domain.errors import Conflict, InvalidInput, NotFound
 from replysequence.domain.send import Send, State, Verdict
 from replysequence.services import Services
 from replysequence.web.api.inputs import Cursor, SendId
@@ -79,13 +79,15 @@ async def settle(
     answer: Annotated[Literal["sent", "not_sent", "again"], Form()],
 ) -> Response:
     """What the person found in their Sent folder; ``again`` is: not there, send it again."""
+    await services.sending.get(caller.id, send_id=str(send_id))  # from here on, what is not there is the draft
     verdict = Verdict.SENT if answer == "sent" else Verdict.NOT_SENT
     try:
         settled = await services.settling.settle(
             caller.id, send_id=str(send_id), verdict=verdict, send_again=answer == "again"
         )
-    except Conflict as error:
-        return go(f"/sends/{send_id}", cookies=cookies, notice=Notice("bad", error.message))
+    except (Conflict, InvalidInput, NotFound) as error:
+        notice = Notice("bad", f"Nothing was changed, and nothing was sent. {error.message}")
+        return go(f"/sends/{send_id}", cookies=cookies, notice=notice)
     said = {
         "sent": "Noted as sent.",
         "not_sent": "Noted as not sent.",
