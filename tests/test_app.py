@@ -1,5 +1,7 @@
 """The running parts: opened in order, closed whatever happens, and never with the wrong key."""
 
+import asyncio
+import socket
 import stat
 import threading
 from base64 import b64encode
@@ -15,6 +17,7 @@ from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
 from replysequence.settings import Settings
 from replysequence.storage.migrations import pending
+from replysequence.worker import Worker
 from support.office import PUBLIC_URL, Opening, opening
 
 OTHER_KEY = b64encode(bytes(range(32))).decode()
@@ -81,3 +84,22 @@ async def test_with_a_wrong_key_nothing_starts(office: Opening) -> None:
             raise AssertionError("it started")
     async with office() as it:
         assert await parts.problems(it.app) == []
+
+
+async def test_a_worker_that_breaks_takes_the_server_down_with_its_error(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serving = asyncio.Event()
+
+    async def break_once_served(_: Worker) -> None:
+        await serving.wait()
+        raise RuntimeError("The loop broke.")
+
+    async def say_so(_: parts.App) -> None:
+        serving.set()
+
+    monkeypatch.setattr(Worker, "run", break_once_served)
+    configured = given(database_url, tmp_path / "data")
+    parts.prepare(configured)
+    with socket.create_server(("127.0.0.1", 0)) as sock, pytest.raises(RuntimeError, match="The loop broke"):
+        await asyncio.wait_for(parts.serve(configured, sock=sock, with_worker=True, ready=say_so), timeout=30)

@@ -140,7 +140,8 @@ async def serve(
 ) -> None:
     """Serve the web app on ``sock`` until the process is told to stop; with a worker beside it unless told otherwise.
 
-    At a stop nothing new is claimed, requests and exchanges that run may finish, and then this returns.
+    At a stop nothing new is claimed, requests and exchanges that run may finish, and then this returns. A worker
+    that breaks stops the server too, and its error is raised: nobody is to accept what nobody would send.
     """
     async with running(settings) as app:
         web = create(app.services, problems=lambda: problems(app))
@@ -158,6 +159,8 @@ async def serve(
             )
         )
         working = asyncio.create_task(app.worker.run()) if with_worker else None
+        if working is not None:
+            working.add_done_callback(lambda _: server.stop())
         try:
             with _stopped_by_signals(server.stop):
                 await ready(app)
