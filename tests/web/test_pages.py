@@ -9,6 +9,7 @@ from replysequence.domain.event import Kind
 from replysequence.domain.send import Outcome, State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Fault
+from replysequence.services.drafting import MAX_ATTACHMENT, MAX_TEXT
 from replysequence.web import words
 from support.answers import error_of, made, multipart
 from support.plain_http import Answer
@@ -186,6 +187,23 @@ def test_files_are_put_on_and_taken_off_in_the_editor(alice: Visitor) -> None:
     assert attachment is not None
     assert submit(alice, path, **{**fields, "version": version, "remove": attachment[1]}).status == 303
     assert "a &lt;b&gt;.txt" not in alice("GET", path).text
+
+
+def test_a_file_over_the_limit_of_a_draft_is_refused_beside_its_field(alice: Visitor) -> None:
+    path = write(alice)
+    fields = {"to": "ann@client.example", "format": "text", "text": "Hi", "version": "1"}
+    body, headers = multipart(fields, [("files", "film.mp4", "video/mp4", b"\0" * (MAX_ATTACHMENT + 1))])
+    answer = alice("POST", path, body=body, headers={**headers, **HTML})
+    assert answer.status == 422
+    assert re.search(r'id="attachment-fault">[^<]*larger than 25 MB', answer.text)
+
+
+def test_the_longest_text_that_a_draft_may_have_gets_through_form_and_json(alice: Visitor) -> None:
+    text = "é漢" * (MAX_TEXT // 2)
+    path = write(alice, text=text)
+    assert made(alice("PATCH", f"/api{path}", json_body={"text": text[:-1]}), status=200)["version"] == 2
+    longer = alice("PATCH", f"/api{path}", json_body={"text": text + "é"})
+    assert (longer.status, error_of(longer)["details"]["field"]) == (422, "text")
 
 
 def test_a_draft_is_deleted_after_a_question(alice: Visitor) -> None:

@@ -8,23 +8,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from replysequence.services.drafting import MAX_ATTACHMENT, MAX_HTML, MAX_TEXT
 from replysequence.web import errors
 
 MEGABYTE: Final = 1_000_000
-FILE_BYTES: Final = 36 * MEGABYTE
-"""The largest file that may be attached; the message as a whole is judged by preflight."""
-
-BODIES: Final = 16 * MEGABYTE
-"""What the HTML and the text of a draft can come to at most, in JSON or as a form."""
-
-_FORM_OVERHEAD = MEGABYTE
+BODIES: Final = 6 * (MAX_TEXT + MAX_HTML) + MEGABYTE
+r"""What the HTML and the text of a draft can come to at most: JSON may write six bytes (``\uXXXX``) a character."""
 
 LIMITS: Final = (
-    (re.compile(r"/api/drafts"), FILE_BYTES * 4 // 3 + 2 * MEGABYTE),  # files in base64, and the bodies
+    (re.compile(r"/api/drafts"), MAX_ATTACHMENT * 4 // 3 + BODIES),  # files in base64, and the bodies
     (re.compile(r"/api/drafts/[0-9a-fA-F-]{36}"), BODIES),
-    (re.compile(r"/api/drafts/[^/]+/attachments"), FILE_BYTES + _FORM_OVERHEAD),
+    (re.compile(r"/api/drafts/[^/]+/attachments"), MAX_ATTACHMENT + MEGABYTE),
     (re.compile(r"/drafts/[^/]+/autosave"), BODIES),
-    (re.compile(r"/drafts(?:/[^/]+)?"), FILE_BYTES + 2 * _FORM_OVERHEAD),
+    (re.compile(r"/drafts(?:/[^/]+)?"), MAX_ATTACHMENT + BODIES),
 )
 """Paths that take more than the usual :data:`MEGABYTE`."""
 

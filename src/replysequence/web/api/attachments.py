@@ -8,9 +8,9 @@ from starlette.datastructures import UploadFile as Upload
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Attachment, media_type
+from replysequence.services.drafting import MAX_ATTACHMENT
 from replysequence.web.api.inputs import AttachmentId, DraftId, Line
 from replysequence.web.api.outputs import AttachmentAnswer
-from replysequence.web.body_limit import FILE_BYTES, MEGABYTE
 from replysequence.web.callers import SignedIn, TheServices
 from replysequence.web.security import DOWNLOAD_POLICY
 
@@ -18,14 +18,12 @@ router = APIRouter(tags=["drafts"])
 
 
 async def read_upload(file: Upload, *, content_id: str | None = None) -> Attachment:
-    """The file of a form. Raises :class:`InvalidInput` when it has no name or is too large."""
+    """The file of a form, of a larger one as much as shows that it is too large. Raises :class:`InvalidInput`
+    when it has no name.
+    """
     if not file.filename:
         raise InvalidInput("file", "The file has no name. Send it as a form field with a file name.")
-    content = await file.read(FILE_BYTES + 1)
-    if len(content) > FILE_BYTES:
-        raise InvalidInput(
-            "file", f"A file may have {FILE_BYTES // MEGABYTE} MB at most. Share a link instead."
-        )
+    content = await file.read(MAX_ATTACHMENT + 1)
     return Attachment(file.filename, media_type(file.content_type), content, content_id)
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -16,11 +15,9 @@ from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Attachment, media_type, parse_message_id, parse_message_ids
 from replysequence.domain.send import Verdict
 
-_LONGEST_BODY = 5_000_000
 _MOST_PEOPLE = 500
 _MOST_FILES = 100
 _MOST_FIELDS = 50
-_FAR_FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _carriable(text: str) -> str:
@@ -30,15 +27,8 @@ def _carriable(text: str) -> str:
     return text
 
 
-def _foreseeable(moment: datetime) -> datetime:
-    if moment > _FAR_FUTURE:
-        raise ValueError("is too far in the future")
-    return moment
-
-
 Text = Annotated[str, AfterValidator(_carriable)]
 Line = Annotated[Text, Field(max_length=1000)]
-Body = Annotated[Text, Field(max_length=_LONGEST_BODY)]
 Version = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 
 Uuid = Annotated[UUID, Path()]
@@ -114,8 +104,8 @@ class DraftFields(Input):
     bcc: People = []
     reply_to: People = []
     subject: Line = ""
-    html: Body | None = None
-    text: Body | None = None
+    html: Text | None = None
+    text: Text | None = None
     in_reply_to: Line | None = None
     references: Annotated[list[Line], Field(max_length=_MOST_PEOPLE)] = []
     thread_id: Line | None = None
@@ -163,7 +153,7 @@ class SendInput(Input):
 
     draft_id: UUID
     version: Version | None = None
-    send_at: Annotated[AwareDatetime, AfterValidator(_foreseeable)] | None = None
+    send_at: AwareDatetime | None = None
 
 
 class SettleInput(Input):

@@ -13,7 +13,7 @@ from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.event import Event
 from replysequence.domain.send import Send, State
 from replysequence.services import Services
-from replysequence.services.drafting import Preflight
+from replysequence.services.drafting import MAX_TEXT, Preflight
 from replysequence.web.api.attachments import read_upload
 from replysequence.web.api.inputs import Cursor, DraftId
 from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
@@ -24,7 +24,7 @@ from replysequence.web.rendering import render, render_part
 router = APIRouter(include_in_schema=False)
 
 MAY_BE_SENT_AGAIN = frozenset({State.FAILED, State.CANCELLED, State.SETTLED_NOT_SENT})
-_FIELD_BYTES = 6_000_000
+_FIELD_BYTES = 4 * MAX_TEXT  # in UTF-8
 _MOST_FIELDS = 40
 
 
