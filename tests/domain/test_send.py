@@ -1,6 +1,6 @@
 """The states of a send and the moves between them, as DESIGN draws them."""
 
-from replysequence.domain.send import CLAIMABLE, FINAL, MOVES, ON_THE_WIRE, OUTCOME_SHOWN, State
+from replysequence.domain.send import CANCELLABLE, CLAIMABLE, FINAL, IN_HAND, MOVES, OUTCOME_SHOWN, State
 
 
 def test_every_state_has_its_moves() -> None:
@@ -18,12 +18,7 @@ def test_what_is_over_stays_over() -> None:
 
 
 def test_only_what_is_not_on_the_wire_can_be_cancelled() -> None:
-    assert {state for state in State if State.CANCELLED in MOVES[state]} == {
-        State.QUEUED,
-        State.WAITING,
-        State.CLAIMED,
-    }
-    assert not any(State.CANCELLED in MOVES[state] for state in ON_THE_WIRE)
+    assert {State.QUEUED, State.WAITING, State.CLAIMED} == CANCELLABLE
 
 
 def test_an_unknown_send_is_never_queued_again() -> None:
@@ -33,10 +28,12 @@ def test_an_unknown_send_is_never_queued_again() -> None:
 def test_a_send_is_on_the_wire_only_after_it_was_claimed() -> None:
     assert {state for state in State if State.SENDING in MOVES[state]} == {State.CLAIMED}
     assert {state for state in State if State.CLAIMED in MOVES[state]} == CLAIMABLE
+    assert MOVES[State.CLAIMED] & IN_HAND == {State.SENDING}
+    assert IN_HAND.isdisjoint(CLAIMABLE | FINAL)
 
 
 def test_sent_comes_from_the_wire_only_and_unknown_from_an_attempt() -> None:
-    assert {state for state in State if State.SENT in MOVES[state]} == ON_THE_WIRE
+    assert {state for state in State if State.SENT in MOVES[state]} == {State.SENDING, State.UNKNOWN}
     # From claimed too: a relay's earlier attempt was unknown, and can no longer be repeated under its key.
     assert {state for state in State if State.UNKNOWN in MOVES[state]} == {State.SENDING, State.CLAIMED}
 

@@ -68,8 +68,11 @@ FINAL = frozenset(state for state, following in MOVES.items() if not following)
 CLAIMABLE = frozenset({_S.QUEUED, _S.WAITING})
 """States from which a worker may take a send once its ``next_at`` has come."""
 
-ON_THE_WIRE = frozenset({_S.SENDING, _S.UNKNOWN})
-"""States that cannot be cancelled because a copy may be out."""
+IN_HAND = frozenset({_S.CLAIMED, _S.SENDING})
+"""States in which a worker has it."""
+
+CANCELLABLE = frozenset(state for state, following in MOVES.items() if _S.CANCELLED in following)
+"""States from which it can be taken back, unless an earlier attempt may be out."""
 
 OUTCOME_SHOWN = FINAL | {_S.UNKNOWN}
 """States in which whoever asked to wait for the outcome has it."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Update, bindparam, func, insert, null, select
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.event import Kind
-from replysequence.domain.send import MOVES, Outcome, State
+from replysequence.domain.send import CLAIMABLE, IN_HAND, MOVES, Outcome, State
 from replysequence.storage import events, holding, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.tables import email_connections, send_attempts
@@ -78,14 +78,12 @@ _DUE_ROUTES = (
 _CONNECTION = select(
     email_connections.c.status, email_connections.c.status_reason, email_connections.c.problem
 ).where(email_connections.c.id == bindparam("connection_id"))
-_ACTIVE = select(func.count()).where(
-    _S.route_id == bindparam("route_id"), _S.state.in_((State.CLAIMED, State.SENDING))
-)
+_ACTIVE = select(func.count()).where(_S.route_id == bindparam("route_id"), _S.state.in_(IN_HAND))
 _OLDEST = (
     select(*_CARRIED)
     .where(
         _S.route_id == bindparam("route_id"),
-        _S.state.in_((State.QUEUED, State.WAITING)),
+        _S.state.in_(CLAIMABLE),
         _S.next_at <= bindparam("at"),
     )
     .order_by(_S.next_at, _S.id)
@@ -96,7 +94,7 @@ _CLAIM = (
     .where(
         _S.id == bindparam("sid"),
         _S.attempt == bindparam("seen"),
-        _S.state.in_((State.QUEUED, State.WAITING)),
+        _S.state.in_(CLAIMABLE),
     )
     .values(
         state=State.CLAIMED,
@@ -153,7 +151,7 @@ _END = {
     )
     for state in (State.SENT, State.FAILED, State.QUEUED, State.WAITING, State.UNKNOWN)
 }
-_END_AS_SEEN = {state: _end_from([state]) for state in (State.CLAIMED, State.SENDING)}
+_END_AS_SEEN = {state: _end_from([state]) for state in IN_HAND}
 _END_ATTEMPT = (
     update(send_attempts)
     .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
@@ -173,10 +171,10 @@ _KIND = {
     State.WAITING: Kind.SEND_WAITING,
     State.UNKNOWN: Kind.SEND_UNKNOWN,
 }
-_OWNERS = select(_S.claimed_by).where(_S.state.in_((State.CLAIMED, State.SENDING))).distinct()
+_OWNERS = select(_S.claimed_by).where(_S.state.in_(IN_HAND)).distinct()
 _OWNED = (
     select(*_CARRIED, _S.state)
-    .where(_S.claimed_by == bindparam("incarnation"), _S.state.in_((State.CLAIMED, State.SENDING)))
+    .where(_S.claimed_by == bindparam("incarnation"), _S.state.in_(IN_HAND))
     .order_by(_S.route_id, _S.id)
 )
 _UNKNOWN_ATTEMPTS = select(func.count()).where(

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, select, update
 
 from replysequence.domain.event import Kind
-from replysequence.domain.send import State
+from replysequence.domain.send import CLAIMABLE, IN_HAND, State
 from replysequence.storage import events, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.events import NewEvent
@@ -19,7 +19,7 @@ _HOLD = (
     update(sends)
     .where(
         _OF_ROUTE,
-        sends.c.state.in_((State.QUEUED, State.WAITING)),
+        sends.c.state.in_(CLAIMABLE),
         or_(sends.c.next_at.is_not(None), sends.c.reason.is_distinct_from(bindparam("why"))),
     )
     .values(
@@ -48,10 +48,8 @@ _RELEASE = (
     .returning(*_MOVED)
 )
 _COUNT_HELD = select(func.count()).where(_OF_ROUTE, _HELD)
-_COUNT_IN_FLIGHT = select(func.count()).where(_OF_ROUTE, sends.c.state.in_((State.CLAIMED, State.SENDING)))
-_COUNT_UNFINISHED = select(func.count()).where(
-    _OF_ROUTE, sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING))
-)
+_COUNT_IN_FLIGHT = select(func.count()).where(_OF_ROUTE, sends.c.state.in_(IN_HAND))
+_COUNT_UNFINISHED = select(func.count()).where(_OF_ROUTE, sends.c.state.in_(CLAIMABLE | IN_HAND))
 
 
 def hold(connection: Connection, *, connection_id: str, reason: str, explanation: str, at: datetime) -> int:

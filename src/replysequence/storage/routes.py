@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from replysequence.domain.send import CLAIMABLE
 from replysequence.storage.tables import routes, sends
 
 _ENSURE = {
@@ -19,7 +20,7 @@ _FIRST_DUE = (
     select(func.min(sends.c.next_at))
     .where(
         sends.c.route_id == bindparam("route_id"),
-        sends.c.state.in_(("queued", "waiting")),
+        sends.c.state.in_(CLAIMABLE),
         sends.c.next_at.is_not(None),
     )
     .scalar_subquery()

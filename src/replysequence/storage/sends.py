@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
-from replysequence.domain.send import FINAL, Attempt, Outcome, Route, Send, State, Verdict
+from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.tables import send_attempts, sends
@@ -53,7 +53,7 @@ _CANCEL = (
     .where(
         sends.c.user_id == bindparam("owner"),
         sends.c.id == bindparam("send_id"),
-        sends.c.state.in_((State.QUEUED, State.WAITING, State.CLAIMED)),
+        sends.c.state.in_(CANCELLABLE),
         ~_MAY_BE_OUT,
     )
     .values(
