@@ -141,8 +141,6 @@ def test_nobody_else_sees_cancels_or_settles_a_send(
             cancel(ledger, other, send_id)
         with pytest.raises(NotFound):
             settle(ledger, other, send_id, Verdict.SENT)
-        with pytest.raises(NotFound):
-            ledger.database.run(sends.frozen_message, user_id=other, send_id=send_id)
         assert ledger.database.run(sends.page, user_id=other, before=None, limit=50) == []
     with pytest.raises(NotFound):
         ledger.get(alice, "no such id")

@@ -41,9 +41,6 @@ _ATTEMPTS = (
 _STATE = select(sends.c.state).where(
     sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
 )
-_MESSAGE = select(sends.c.message, sends.c.envelope).where(
-    sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
-)
 _MAY_BE_OUT = exists().where(
     send_attempts.c.send_id == sends.c.id, send_attempts.c.outcome == Outcome.UNKNOWN
 )
@@ -224,14 +221,6 @@ def state_of(connection: Connection, *, user_id: str, send_id: str) -> State:
     if state is None:
         raise NotFound("send")
     return State(state)
-
-
-def frozen_message(connection: Connection, *, user_id: str, send_id: str) -> tuple[str, str]:
-    """The frozen message and envelope of a send. Raises :class:`NotFound`."""
-    row = connection.execute(_MESSAGE, {"user_id": user_id, "send_id": send_id}).one_or_none()
-    if row is None:
-        raise NotFound("send")
-    return row.message, row.envelope
 
 
 def page(
