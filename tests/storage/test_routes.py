@@ -1,15 +1,16 @@
 """Queues of sends: when the next one may leave, and pauses that a provider asked for."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from replysequence.domain.send import State
-from replysequence.storage import claims, routes
+from replysequence.storage import claims, routes, sends
 from replysequence.storage.database import Database
 from support.ledger import NOON, RELAY, Ledger
 
 LATER = NOON + timedelta(hours=1)
+LONG_AGO, MUCH_LATER = NOON.replace(year=2020), NOON.replace(year=2100)
 
 
 @pytest.fixture
@@ -34,6 +35,45 @@ def test_a_paused_route_is_left_alone_until_its_time(ledger: Ledger, alice: str)
     new = ledger.accepted(alice)  # which changes nothing about the pause
     assert ledger.claim(at=LATER - timedelta(seconds=1)) == []
     assert {claimed.id for claimed in ledger.claim(at=LATER)} == {first.id, new}
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one(ledger: Ledger, alice: str) -> None:
+    first, second = ledger.accepted(alice), ledger.accepted(alice)
+    claimed = {each.id: each for each in ledger.claim()}
+    for send_id, until in ((first, LATER), (second, NOON + timedelta(minutes=1))):
+        ledger.begin(claimed[send_id])
+        ledger.end(claimed[send_id], State.QUEUED, next_at=NOON, pause=(until, "quota", "Later, please."))
+    assert ledger.database.run(claims.next_due) == LATER
+    (again, _) = ledger.claim(at=LATER)
+    ledger.begin(again)
+    ledger.end(again, State.QUEUED, next_at=NOON, pause=(MUCH_LATER, "quota", "Later, please."))
+    assert ledger.database.run(claims.next_due) == MUCH_LATER
+
+
+@pytest.mark.parametrize(
+    ("until", "why"),
+    [(MUCH_LATER, ("quota", "Google lets nothing out until then.")), (LONG_AGO, (None, None))],
+)
+def test_a_send_behind_a_pause_says_so_as_long_as_it_lasts(
+    ledger: Ledger, alice: str, until: datetime, why: tuple[str | None, str | None]
+) -> None:
+    refused = ledger.accepted(alice)
+    (claimed,) = ledger.claim()
+    behind = ledger.accepted(alice)
+    planned = ledger.accept(ledger.new(alice, send_at=LATER))
+    ledger.begin(claimed)
+    pause = (until, "quota", "Google lets nothing out until then.")
+    ledger.end(
+        claimed, State.QUEUED, next_at=until, reason="too_many", explanation="Google refused it.", pause=pause
+    )
+    listed = ledger.database.run(sends.page, user_id=alice, before=None, limit=9)
+    for shown in (
+        {send.id: send for send in listed},
+        {each.id: ledger.get(alice, each.id) for each in listed},
+    ):
+        assert (shown[behind].reason, shown[behind].explanation) == why
+        assert (shown[refused].reason, shown[refused].explanation) == ("too_many", "Google refused it.")
+        assert (shown[planned].reason, shown[planned].explanation) == ("scheduled", None)
 
 
 def test_a_full_route_is_not_due_until_a_send_ends(ledger: Ledger, alice: str) -> None:

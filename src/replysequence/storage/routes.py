@@ -5,7 +5,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.send import CLAIMABLE
@@ -32,7 +32,10 @@ _LOCK = select(routes.c.id).where(routes.c.id == bindparam("route_id")).with_for
 _SET_NEXT = update(routes).where(routes.c.id == bindparam("route_id")).values(next_at=bindparam("due"))
 _PAUSE = (
     update(routes)
-    .where(routes.c.id == bindparam("route_id"))
+    .where(
+        routes.c.id == bindparam("route_id"),
+        or_(routes.c.paused_until.is_(None), routes.c.paused_until <= bindparam("until")),
+    )
     .values(
         paused_until=bindparam("until"),
         pause_reason=bindparam("reason"),
@@ -67,7 +70,10 @@ def reschedule(connection: Connection, *, route_id: str) -> datetime | None:
 
 
 def pause(connection: Connection, *, route_id: str, until: datetime, reason: str, explanation: str) -> None:
-    """Claim nothing of this route before ``until``: the provider refused the mailbox, not a message."""
+    """Claim nothing of this route before ``until``: the provider refused the mailbox, not a message.
+
+    A pause that lasts longer stays as it is.
+    """
     connection.execute(
         _PAUSE, {"route_id": route_id, "until": until, "reason": reason, "explanation": explanation}
     )

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, exists, null, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
 from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
-from replysequence.storage.database import AnyRow
+from replysequence.storage.database import AnyRow, now
+from replysequence.storage.tables import routes as routes_table
 from replysequence.storage.tables import send_attempts, sends
 
 _INSERT = {
@@ -31,8 +32,22 @@ _LIVE_OF_VERSION = select(sends.c.id).where(
     sends.c.draft_version == bindparam("draft_version"),
     sends.c.state.not_in(("failed", "cancelled", "settled_not_sent")),
 )
-_LISTED = tuple(column for column in sends.c if column.name not in {"message", "request_hash"})
-_GET = select(*_LISTED).where(sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id"))
+_LISTED = select(
+    *(column for column in sends.c if column.name not in {"message", "request_hash"}),
+    routes_table.c.pause_reason,
+    routes_table.c.pause_explanation,
+).select_from(
+    sends.outerjoin(
+        routes_table,
+        and_(
+            routes_table.c.id == sends.c.route_id,
+            routes_table.c.paused_until > bindparam("at"),
+            sends.c.state == State.QUEUED,
+        ),
+    )
+)
+"""Sends as their owners see them, each with the pause that it waits behind."""
+_GET = _LISTED.where(sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id"))
 _ATTEMPTS = (
     select(send_attempts)
     .where(send_attempts.c.send_id == bindparam("send_id"))
@@ -195,7 +210,9 @@ def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
     """One send with its attempts and events. Raises :class:`NotFound`."""
-    row = connection.execute(_GET, {"user_id": user_id, "send_id": send_id}).one_or_none()
+    row = connection.execute(
+        _GET, {"user_id": user_id, "send_id": send_id, "at": now(connection)}
+    ).one_or_none()
     if row is None:
         raise NotFound("send")
     attempts = tuple(
@@ -233,14 +250,14 @@ def page(
     draft_id: str | None = None,
 ) -> list[Send]:
     """An owner's sends, newest first, without attempts and events; ``before`` is the id to continue after."""
-    statement = select(*_LISTED).where(sends.c.user_id == user_id).order_by(sends.c.id.desc()).limit(limit)
+    statement = _LISTED.where(sends.c.user_id == user_id).order_by(sends.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(sends.c.id < before)
     if states:
         statement = statement.where(sends.c.state.in_([str(state) for state in states]))
     if draft_id is not None:
         statement = statement.where(sends.c.draft_id == draft_id)
-    return [_send(row) for row in connection.execute(statement)]
+    return [_send(row) for row in connection.execute(statement, {"at": now(connection)})]
 
 
 def latest_of_drafts(
@@ -357,6 +374,7 @@ def _locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
 
 
 def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Event, ...] = ()) -> Send:
+    paused = row.reason is None and row.explanation is None
     sender, reply_to, recipients = frozen.people(row.envelope)
     return Send(
         id=row.id,
@@ -364,8 +382,8 @@ def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Eve
         draft_id=row.draft_id,
         draft_version=row.draft_version,
         state=State(row.state),
-        reason=row.reason,
-        explanation=row.explanation,
+        reason=row.pause_reason if paused else row.reason,
+        explanation=row.pause_explanation if paused else row.explanation,
         route=Route(via=row.via, connection_id=row.connection_id, sender=sender, reply_to=reply_to),
         subject=row.subject,
         recipients=recipients,
