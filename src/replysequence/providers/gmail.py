@@ -59,8 +59,6 @@ LONGEST_PAUSE = timedelta(hours=24)
 
 _RETRY_AFTER = re.compile(r"retry\s+after\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\s*Z?", re.IGNORECASE)
 
-_CONNECT_AGAIN = "Connect it again under Settings → Integrations; what waits is sent then."
-
 _QUOTA = Meaning(
     TryLater,
     "rate_limited",
@@ -86,7 +84,9 @@ _NO_MAILBOX = Meaning(
     "account.",
 )
 _FORBIDDEN = Meaning(
-    ReconnectNeeded, "forbidden", f"Google does not let ReplySequence send for this account. {_CONNECT_AGAIN}"
+    ReconnectNeeded,
+    "forbidden",
+    "Google does not let ReplySequence send for this account. Connect it again.",
 )
 _EDGE = Meaning(
     TryLater, "refused_on_the_way", "Something before Gmail refused the request. It is tried again by itself."

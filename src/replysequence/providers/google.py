@@ -65,15 +65,12 @@ _CANONICAL = {
 _OFFLINE = MappingProxyType({"access_type": "offline", "prompt": "consent"})
 """Without a consent screen in this very run Google gives no refresh token."""
 
-_CONNECT_AGAIN = "Connect it again under Settings → Integrations; what waits is sent then."
-
 _REFUSALS: Mapping[str, Meaning] = {
     "invalid_grant": Meaning(
         ReconnectNeeded,
         "grant_gone",
         "Google no longer lets ReplySequence send for this account: the access was removed or has expired, "
-        "or the "
-        f"password was changed. {_CONNECT_AGAIN}",
+        "or the password was changed. Connect it again.",
     ),
     "admin_policy_enforced": Meaning(
         ReconnectNeeded,
@@ -85,13 +82,13 @@ _REFUSALS: Mapping[str, Meaning] = {
     "access_denied": Meaning(
         ReconnectNeeded,
         "account_restricted",
-        "Google has restricted this account. Sign in to Google and follow its instructions. "
-        f"{_CONNECT_AGAIN}",
+        "Google has restricted this account. Sign in to Google and follow its instructions. Then connect it "
+        "again.",
     ),
     "unauthorized_client": Meaning(
         ReconnectNeeded,
         "other_client",
-        f"This account was connected with another registration of ReplySequence at Google. {_CONNECT_AGAIN}",
+        "This account was connected with another registration of ReplySequence at Google. Connect it again.",
     ),
     "invalid_client": Meaning(
         Misconfigured,

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from replysequence.domain.characters import unprintable
+from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.draft import AttachmentInfo, Draft, DraftContent
 from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.message import Address, Attachment, Problem, media_type
@@ -49,7 +50,7 @@ class DraftLine:
 @dataclass(frozen=True, slots=True)
 class Preflight:
     """How a draft would leave if it were sent now, and everything in its way. ``size`` is bytes before
-    encoding.
+    encoding. ``waits``: sent now, it would wait until its account is connected again.
     """
 
     via: str | None
@@ -59,6 +60,7 @@ class Preflight:
     reply_to: tuple[Address, ...]
     problems: tuple[Problem, ...]
     size: int
+    waits: bool = False
 
     @property
     def can_send(self) -> bool:
@@ -180,6 +182,7 @@ class Drafting:
             reply_to=message.reply_to,
             problems=tuple(problems),
             size=_size(message.html, message.text, *(file.content for file in message.attachments)),
+            waits=mailbox is not None and mailbox.status is ConnectionStatus.NEEDS_RECONNECT,
         )
 
 
