@@ -42,7 +42,7 @@ def test_an_unknown_send_is_explained_and_stays_unknown(unknown: AtTheBrowser) -
     page = unknown.page
     expect(page.get_by_text("It may or may not have been sent.")).to_be_visible()
     expect(page.get_by_text("We never send it again by ourselves")).to_be_visible()
-    expect(page.get_by_role("row").filter(has_text="Unclear")).to_contain_text("500")
+    expect(page.get_by_role("row").filter(has_text="May have left")).to_contain_text("500")
 
     page.wait_for_timeout(QUIET_MILLISECONDS)
     unknown.open("/sends?show=unknown")

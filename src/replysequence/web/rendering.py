@@ -73,6 +73,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"static": static_url, "words": words}
     environment.filters |= {"moment": moment, "size": size, "people": people, "scopes": words.scopes_in_words}
+    environment.filters["reason"] = words.reason_in_words
     return environment
 
 

@@ -49,10 +49,41 @@ OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SENT: "Accepted",
     Outcome.REFUSED: "Refused",
     Outcome.NEVER_SENT: "Did not leave",
-    Outcome.UNKNOWN: "Unclear",
+    Outcome.UNKNOWN: "May have left",
 }
 
-PHASES: Final[Mapping[str, str]] = {"claimed": "Preparing", "sending": "Handing over", "answered": "Answered"}
+PHASES: Final[Mapping[str, str]] = {
+    "claimed": "Preparing the message",
+    "sending": "Handing it to the provider",
+    "answered": "The provider's answer",
+}
+"""How far an attempt came."""
+
+REASONS: Final[Mapping[str, str]] = {
+    "no_answer": "No answer came",
+    "not_reached": "The provider could not be reached",
+    "unclear_answer": "The answer did not say whether it was taken",
+    "worker_died": "ReplySequence was stopped in the middle of it",
+    "internal_error": "A fault in ReplySequence",
+    "refused_on_the_way": "Refused before it reached the provider",
+    "grant_gone": "The permission to send is no longer valid",
+    "no_refresh_token": "The permission to send cannot be renewed",
+    "scope_missing": "The permission to send was not given",
+    "other_client": "Connected with another registration",
+    "client_refused": "This installation is not set up correctly",
+    "not_configured": "This installation is not set up correctly",
+    "key_refused": "This installation is not set up correctly",
+    "token_busy": "The account was being renewed elsewhere",
+    "no_longer_repeatable": "Too late to ask the provider again",
+    "expired": "Too late to send it",
+    "rate_limited": "Too many messages for now",
+}
+
+
+def reason_in_words(code: str) -> str:
+    """Why an attempt ended as it did; a word that has no sentence of its own is made readable."""
+    return REASONS.get(code) or code.replace("_", " ").capitalize()
+
 
 EVENTS: Final[Mapping[Kind, str]] = {
     Kind.SEND_ACCEPTED: "Accepted for sending",
