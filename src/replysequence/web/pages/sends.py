@@ -79,7 +79,8 @@ async def settle(
     answer: Annotated[Literal["sent", "not_sent", "again"], Form()],
 ) -> Response:
     """What the person found in their Sent folder; ``again`` is: not there, send it again."""
-    await services.sending.get(caller.id, send_id=str(send_id))  # from here on, what is not there is the draft
+    # So that what is not there further down is the draft.
+    await services.sending.get(caller.id, send_id=str(send_id))
     verdict = Verdict.SENT if answer == "sent" else Verdict.NOT_SENT
     try:
         settled = await services.settling.settle(
