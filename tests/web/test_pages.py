@@ -3,14 +3,10 @@
 import re
 from html import unescape
 
-import pytest
-
-from replysequence.domain.event import Kind
-from replysequence.domain.send import Outcome, State
+from replysequence.domain.send import State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Fault
 from replysequence.services.drafting import MAX_ATTACHMENT, MAX_TEXT
-from replysequence.web import words
 from support.answers import error_of, made, multipart
 from support.plain_http import Answer
 from support.webapp import PASSWORD, RunningApp, Visitor
@@ -206,6 +202,67 @@ def test_the_longest_text_that_a_draft_may_have_gets_through_form_and_json(alice
     assert (longer.status, error_of(longer)["details"]["field"]) == (422, "text")
 
 
+def test_a_draft_that_was_sent_is_not_called_ready_until_it_is_changed(
+    web: RunningApp, alice: Visitor
+) -> None:
+    web.connect(alice, "gmail", ACCOUNT)
+    path = write(alice, subject="Out already")
+    assert "Ready to send." in page(alice, path)
+    made(alice("POST", "/api/drafts/send", json_body={"draft_id": path.rpartition("/")[2]}), status=200)
+    assert "Ready to send." not in page(alice, path)
+    form = {
+        "subject": "Once more",
+        "format": "text",
+        "text": "Hi",
+        "to": "ann@client.example",
+        "version": "1",
+    }
+    changed = alice("POST", f"{path}/autosave", form=form, headers={"HX-Request": "true"})
+    assert "Ready to send." in changed.text
+
+
+def test_an_account_that_needs_reconnecting_is_said_once_wherever_it_matters(web: RunningApp) -> None:
+    wilma = web.browser("Wilma")
+    account = web.new_google_account()
+    web.connect(wilma, "gmail", account)
+    web.box.world.accounts.at(Vendor.GOOGLE, account).switch({"at_send": "domain_policy"})
+    body = {"draft_id": write(wilma).rpartition("/")[2]}
+    refused = made(
+        wilma("POST", "/api/drafts/send", json_body=body, headers={"Prefer": "wait=10"}), status=202
+    )
+    assert refused["reason"] == "blocked_by_admin"
+    link = f"/api/auth/gmail?connection_id={web.connection_id(wilma, account)}"
+
+    draft = page(wilma, write(wilma))
+    assert "Until then this message waits" in draft
+    assert f'href="{link}"' in draft
+    assert "Ready to send." not in draft
+    card = page(wilma, "/settings/integrations")
+    assert f'href="{link}"' in card
+    assert card.count("wait until then") == 1
+    assert "under Settings" not in card
+
+
+def test_the_message_id_of_a_mailbox_is_called_ours(web: RunningApp, alice: Visitor) -> None:
+    web.connect(alice, "gmail", ACCOUNT)
+    for who, ours in ((alice, True), (web.browser("Xena"), False)):
+        body = {"draft_id": write(who).rpartition("/")[2]}
+        shown = page(who, f"/sends/{made(who('POST', '/api/drafts/send', json_body=body), status=200)['id']}")
+        assert ("Our Message-ID" in shown) is ours
+        assert ("The provider may give it another one." in shown) is ours
+
+
+def test_every_door_shows_whose_it_is(web: RunningApp, anonymous: Visitor) -> None:
+    link = web.do(web.app.services.signing_in.sign_in_link(web.person("Yuri").email)).reveal()
+    invited = web.browser("Alice", is_admin=True)(
+        "POST", "/settings/people", form={"email": "zoe@example.com", "role": "member"}, headers=HTML
+    )
+    join = re.search(r'value="http[^"]+(/join/[^"]+)"', invited.text)
+    assert join is not None
+    for path in ("/sign-in", f"/sign-in/link/{link}", join[1]):
+        assert re.search(r'class="brand"><svg.*<span>ReplySequence</span>', page(anonymous, path)), path
+
+
 def test_a_draft_is_deleted_after_a_question(alice: Visitor) -> None:
     path = write(alice, subject="Away with it")
     assert "Away with it" in page(alice, f"{path}/delete")
@@ -322,15 +379,3 @@ def test_a_notice_shows_once_and_a_forged_one_not_at_all(alice: Visitor) -> None
     for forged in ("x", "e30", "bm90IGpzb24", "%00", "W10"):
         answer = alice("GET", "/", headers={"Cookie": f"session={alice.cookie}; notice={forged}"})
         assert answer.status == 200
-
-
-def test_every_state_outcome_and_event_has_words() -> None:
-    assert set(words.STATES) == set(State)
-    assert set(words.OUTCOMES) == set(Outcome)
-    assert set(words.EVENTS) == set(Kind)
-
-
-@pytest.mark.parametrize("state", list(State))
-def test_only_what_can_still_change_by_itself_is_asked_for_again(state: State) -> None:
-    live = {State.QUEUED, State.WAITING, State.CLAIMED, State.SENDING}
-    assert words.STATES[state].live is (state in live)
