@@ -215,13 +215,10 @@ def _cannot_be_used(connection: Connection, *, route_id: str, via: str, at: date
     row = connection.execute(_CONNECTION, {"connection_id": route_id}).one_or_none()
     if row is not None and row.status == ConnectionStatus.ACTIVE:
         return False
-    holding.hold(
-        connection,
-        connection_id=route_id,
-        reason=(row.status_reason or row.status) if row else "disconnected",
-        explanation=(row.problem if row and row.problem else "This e-mail account is no longer connected."),
-        at=at,
-    )
+    reason, explanation = "disconnected", "This e-mail account is no longer connected. Cancel this send."
+    if row is not None and row.status == ConnectionStatus.NEEDS_RECONNECT:
+        reason, explanation = row.status_reason or row.status, row.problem or explanation
+    holding.hold(connection, connection_id=route_id, reason=reason, explanation=explanation, at=at)
     return True
 
 
