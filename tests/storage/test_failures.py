@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.storage.database import Database
+from replysequence.storage.transactions import PAUSES
 from storage.test_database import names, put
 
 
@@ -144,7 +145,7 @@ async def test_a_connection_that_the_server_closed_costs_nobody_an_error(databas
     assert len(await database.read(names)) == 40
 
 
-async def test_a_deadlock_is_resolved_by_trying_once_more(database: Database) -> None:
+async def test_a_deadlock_is_resolved_by_trying_again(database: Database) -> None:
     if database.kind != "postgresql":
         return
     await database.transaction(put, "a")
@@ -163,7 +164,8 @@ async def test_a_deadlock_is_resolved_by_trying_once_more(database: Database) ->
 
     one, two = database.transaction(lock_both, "a", "b"), database.transaction(lock_both, "b", "a")
     assert list(await asyncio.gather(one, two)) == ["a", "b"]
-    assert len(tries) == 3
+    # Three when the loser waits its turn; it may lose once more when it was quicker than the winner.
+    assert 3 <= len(tries) <= 2 + len(PAUSES)
 
 
 async def test_a_server_that_is_not_there_is_an_error_and_not_a_hang() -> None:

@@ -1,5 +1,6 @@
 """Threads that run one transaction at a time each: all of PostgreSQL's, and the readers of SQLite."""
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,6 +15,11 @@ T = TypeVar("T")
 _ROLLED_BACK = ("40001", "40P01")
 """serialization_failure and deadlock_detected: the server has rolled back and asks for another try
 (PostgreSQL manual §13.5, checked 2026-11-22)."""
+
+
+PAUSES = (0.0, 0.02, 0.05)
+"""Seconds before the second, third and fourth try. The later ones let the winner of a deadlock finish: one that
+starts again at once can take the lock from under it."""
 
 
 class TransactionThreads:
@@ -34,16 +40,18 @@ class TransactionThreads:
 
 
 def in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """Run ``work`` and commit. When it was rolled back for no fault of its own, run it once more.
+    """Run ``work`` and commit. When it was rolled back for no fault of its own, run it again, a few times at most.
 
     That is safe because ``work`` touches nothing but the database, and because nothing is repeated once
     COMMIT was sent. A lost connection is noticed this way too, at no cost to the connections that are well.
     """
-    try:
-        return _once(engine, work)
-    except DBAPIError as error:
-        if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) not in _ROLLED_BACK:
-            raise
+    for pause in PAUSES:
+        try:
+            return _once(engine, work)
+        except DBAPIError as error:
+            if not error.connection_invalidated and getattr(error.orig, "sqlstate", None) not in _ROLLED_BACK:
+                raise
+        time.sleep(pause)
     return _once(engine, work)
 
 
