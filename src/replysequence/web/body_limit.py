@@ -13,7 +13,7 @@ from replysequence.web import errors
 
 MEGABYTE: Final = 1_000_000
 BODIES: Final = 6 * (MAX_TEXT + MAX_HTML) + MEGABYTE
-r"""What the HTML and the text of a draft can come to at most: JSON may write six bytes (``\uXXXX``) a character."""
+"""What the HTML and the text of a draft can come to at most: JSON may write six bytes a character, as an escape."""
 
 LIMITS: Final = (
     (re.compile(r"/api/drafts"), MAX_ATTACHMENT * 4 // 3 + BODIES),  # files in base64, and the bodies
