@@ -114,6 +114,8 @@ users = Table(
     Column("name", String(200), nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("is_admin", Boolean, nullable=False),
+    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("undo_seconds", Integer, nullable=False, server_default="10"),
     _moment("created_at"),
     _moment("updated_at"),
 )
@@ -267,18 +269,34 @@ attachments = Table(
 routes = Table(
     "routes",
     metadata,
-    Column("id", String(64), primary_key=True),  # a connection's id, or a relay's name
+    # A connection's id, or a provider's name: a relay's queue, and what all mailboxes of a provider share.
+    Column("id", String(64), primary_key=True),
     Column("via", String(32), nullable=False),
+    _id("connection_id", nullable=True),
     _moment("next_at", nullable=True),  # when its next send may be claimed; none when there is none
+    _moment(
+        "paced_until", nullable=True
+    ),  # before that, another call would be faster than the provider allows
+    Column("per_minute", Integer),  # calls, where the provider tells its limit in its answers
     _moment("paused_until", nullable=True),
     Column("pause_reason", String(64)),
     Column("pause_explanation", Text),
     Index(
         "ix_routes_due",
+        "via",
         "next_at",
         sqlite_where=text("next_at IS NOT NULL"),
         postgresql_where=text("next_at IS NOT NULL"),
     ),
+)
+
+route_usage = Table(
+    "route_usage",
+    metadata,
+    Column("route_id", String(64), ForeignKey("routes.id", ondelete="CASCADE"), primary_key=True),
+    Column("began_at", UtcDateTime, primary_key=True),  # of a quarter of an hour
+    Column("messages", Integer, nullable=False),
+    Column("recipients", Integer, nullable=False),
 )
 
 sends = Table(
@@ -297,6 +315,7 @@ sends = Table(
     Column("envelope", Text, nullable=False),  # JSON of the addresses, for lists
     Column("message", Text, nullable=False),  # JSON of the frozen message; attachments by id
     Column("subject", Text, nullable=False),
+    Column("recipients", Integer, nullable=False, server_default="1"),  # To, Cc and Bcc together
     Column("message_id", Text, nullable=False),
     Column("thread_id", Text),
     Column("idempotency_key", String(256)),

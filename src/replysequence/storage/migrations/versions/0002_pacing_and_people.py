@@ -1,0 +1,55 @@
+"""Pacing, and what people chose: their time zone and how long they can undo."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_DUE = {"sqlite_where": sa.text("next_at IS NOT NULL"), "postgresql_where": sa.text("next_at IS NOT NULL")}
+_SAME_ID = {"sqlite": "c.id = replace(routes.id, '-', '')", "postgresql": "c.id::text = routes.id"}
+
+
+def upgrade() -> None:
+    """Add the columns; a route of a mailbox learns its connection."""
+    op.add_column("users", sa.Column("time_zone", sa.String(64), nullable=False, server_default="UTC"))
+    op.add_column("users", sa.Column("undo_seconds", sa.Integer(), nullable=False, server_default="10"))
+    op.add_column("sends", sa.Column("recipients", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("routes", sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=True))
+    op.add_column("routes", sa.Column("paced_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("routes", sa.Column("per_minute", sa.Integer(), nullable=True))
+    op.drop_index("ix_routes_due", "routes")
+    op.create_index("ix_routes_due", "routes", ["via", "next_at"], unique=False, **_DUE)
+    same_id = _SAME_ID[op.get_bind().dialect.name]
+    op.execute(
+        f"UPDATE routes SET connection_id = (SELECT c.id FROM email_connections AS c WHERE {same_id})"  # noqa: S608
+    )
+    op.create_table(
+        "route_usage",
+        sa.Column("route_id", sa.String(length=64), nullable=False),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("messages", sa.Integer(), nullable=False),
+        sa.Column("recipients", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["route_id"], ["routes.id"], name="fk_route_usage_route_id_routes", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("route_id", "began_at", name="pk_route_usage"),
+    )
+
+
+def downgrade() -> None:
+    """Take them away."""
+    op.drop_table("route_usage")
+    op.drop_index("ix_routes_due", "routes")
+    op.create_index("ix_routes_due", "routes", ["next_at"], unique=False, **_DUE)
+    for table, column in (
+        ("routes", "per_minute"),
+        ("routes", "paced_until"),
+        ("routes", "connection_id"),
+        ("sends", "recipients"),
+        ("users", "undo_seconds"),
+        ("users", "time_zone"),
+    ):
+        op.drop_column(table, column)
