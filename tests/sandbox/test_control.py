@@ -27,6 +27,16 @@ def test_the_ledger_and_the_messages_can_be_read(app: GoogleApp) -> None:
     assert control(app, "GET", "/messages/none").status == 404
 
 
+def test_an_account_can_be_added_and_connected(app: GoogleApp) -> None:
+    seller = {"vendor": "google", "email": "sal@brightwave.example", "name": "Sal Eller", "subject": "1045"}
+
+    added = control(app, "POST", "/accounts", seller)
+
+    assert added.status == 201
+    assert added.json["email"] == "sal@brightwave.example"
+    assert app.send(app.connect("sal@brightwave.example")["access_token"]).status == 200
+
+
 def test_the_clock_can_be_advanced(app: GoogleApp) -> None:
     token = app.connect()["access_token"]
 
@@ -107,6 +117,9 @@ def test_redirect_uris_can_be_registered(app: GoogleApp) -> None:
         (f"/accounts/{WORKSPACE}", {"unverified_app": "yes"}, 400),
         (f"/accounts/{WORKSPACE}", {"do": "sing"}, 400),
         ("/accounts/nobody@nowhere.example", {}, 404),
+        ("/accounts", {"email": "sal@brightwave.example"}, 400),
+        ("/accounts", {"vendor": "google", "email": "sal@brightwave.example", "is_admin": "yes"}, 400),
+        ("/accounts", {"vendor": "google", "email": 7, "name": "Sal", "subject": "1"}, 400),
         ("/vendors/google", {"colour": "red"}, 400),
     ],
 )

@@ -31,6 +31,7 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
         ("/faults", api.menu, ["GET"]),
         ("/faults", api.arm, ["POST"]),
         ("/faults", api.disarm, ["DELETE"]),
+        ("/accounts", api.add_account, ["POST"]),
         ("/accounts/{email}", api.switch_account, ["POST"]),
         ("/vendors/{vendor}", api.set_vendor, ["POST"]),
     )
@@ -171,6 +172,15 @@ class _Control:
         wanted = request.query_params.get("id")
         self._world.faults.clear(int(wanted) if wanted else None)
         return Response(status_code=204)
+
+    async def add_account(self, request: Request) -> Response:
+        """`{"vendor", "email", "name", "subject", "tenant"?}`; one with the same vendor and address is replaced."""
+        given = await _fields(request)
+        known = {"email", "name", "subject", "tenant"}
+        if set(given) - known != {"vendor"} or not all(isinstance(value, str) for value in given.values()):
+            raise ValueError(f"An account has a vendor and {', '.join(sorted(known))}, each a text.")
+        account = Account(**{**given, "vendor": Vendor(given["vendor"])})
+        return JSONResponse(_account(self._world.accounts.add(account)), 201)
 
     async def switch_account(self, request: Request) -> Response:
         """Switches by name, and `"do": action` for what happens once."""
