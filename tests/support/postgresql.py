@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ class PostgreSQL:
 
 
 @contextmanager
-def running_postgresql(programs: Path) -> Iterator[PostgreSQL]:
+def running_postgresql(programs: Path, *, settings: Mapping[str, str] = SETTINGS) -> Iterator[PostgreSQL]:
     """Starts a server from the folder `programs`, and ends it with all its data.
 
     PostgreSQL refuses to run as root: then it runs as an unprivileged account of this machine.
@@ -82,7 +82,7 @@ def running_postgresql(programs: Path) -> Iterator[PostgreSQL]:
         initialise = [str(programs / "initdb"), "--pgdata", str(home / "data"), *INITDB_ARGUMENTS]
         if _popen(account, initialise, home=home).wait() != 0:
             raise ServerDied((home / "log").read_text(errors="replace"))
-        process, server = _start(programs, account, home=home)
+        process, server = _start(programs, account, home=home, settings=settings)
         try:
             yield server
         finally:
@@ -120,14 +120,14 @@ def _popen(account: pwd.struct_passwd | None, command: list[str], *, home: Path)
 
 
 def _start(
-    programs: Path, account: pwd.struct_passwd | None, *, home: Path
+    programs: Path, account: pwd.struct_passwd | None, *, home: Path, settings: Mapping[str, str]
 ) -> tuple[subprocess.Popen[bytes], PostgreSQL]:
     """A port that was free may be taken a moment later: then another one is tried."""
-    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     for _ in range(TRIES):
         server = PostgreSQL(port=_free_port())
         where = ["-D", str(home / "data"), "-k", str(home), "-p", str(server.port)]
-        process = _popen(account, [str(programs / "postgres"), *where, *settings], home=home)
+        process = _popen(account, [str(programs / "postgres"), *where, *options], home=home)
         if _answers(process, server):
             return process, server
     raise ServerDied((home / "log").read_text(errors="replace"))
