@@ -203,3 +203,21 @@ def test_a_new_set_up_link_makes_the_old_one_invalid(database: Database, alice: 
     with pytest.raises(NotFound):
         database.run(invitations.find, token_hash=digest("old"))
     assert database.run(invitations.find, token_hash=digest("friend")).is_admin
+
+
+def test_the_zone_of_a_browser_is_kept_once_and_what_a_person_chose_stays(
+    database: Database, alice: str, bob: str
+) -> None:
+    assert database.run(users.get, user_id=alice).time_zone is None
+    database.run(users.learn_time_zone, user_id=alice, time_zone="Europe/Berlin")
+    database.run(users.learn_time_zone, user_id=alice, time_zone="Asia/Tokyo")
+    learned = database.run(users.get, user_id=alice)
+    assert (learned.time_zone, learned.undo_seconds) == ("Europe/Berlin", users.UNDO_SECONDS)
+
+    database.run(users.set_sending, user_id=alice, time_zone="UTC", undo_seconds=0)
+    database.run(users.learn_time_zone, user_id=alice, time_zone="Asia/Tokyo")
+    chosen = database.run(users.get, user_id=alice)
+    assert (chosen.time_zone, chosen.undo_seconds) == ("UTC", 0)
+    assert database.run(users.get, user_id=bob).time_zone is None
+    with pytest.raises(NotFound):
+        database.run(users.set_sending, user_id=new_id(), time_zone="UTC", undo_seconds=0)

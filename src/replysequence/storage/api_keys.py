@@ -11,7 +11,7 @@ from replysequence.storage import events
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.tables import api_keys, users
-from replysequence.storage.users import User
+from replysequence.storage.users import PERSON, User, user_of
 
 USED_EVERY = timedelta(minutes=5)
 """How exactly the last use is kept: a request need not write."""
@@ -22,11 +22,7 @@ _FIND = (
     select(
         _K.id.label("key_id"),
         _K.last_used_at,
-        users.c.id,
-        users.c.email,
-        users.c.name,
-        users.c.is_admin,
-        users.c.created_at,
+        *PERSON,
     )
     .join(users, users.c.id == _K.user_id)
     .where(_K.key_hash == bindparam("key_hash"), _K.revoked_at.is_(None))
@@ -86,7 +82,7 @@ def find(connection: Connection, *, key_hash: str) -> KeyUse | None:
         return None
     return KeyUse(
         key_id=row.key_id,
-        user=User(row.id, row.email, row.name, row.is_admin, row.created_at),
+        user=user_of(row),
         needs_touch=row.last_used_at is None or now(connection) - row.last_used_at > USED_EVERY,
     )
 

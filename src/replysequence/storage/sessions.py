@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select,
 
 from replysequence.storage.database import now
 from replysequence.storage.tables import sessions, users
-from replysequence.storage.users import User
+from replysequence.storage.users import PERSON, User, user_of
 
 IDLE = timedelta(hours=8)
 """A session that nobody used for so long is over."""
@@ -24,11 +24,7 @@ _FIND = (
         _S.token_hash,
         _S.last_seen_at,
         _S.expires_at,
-        users.c.id,
-        users.c.email,
-        users.c.name,
-        users.c.is_admin,
-        users.c.created_at,
+        *PERSON,
     )
     .join(users, users.c.id == _S.user_id)
     .where(
@@ -77,7 +73,7 @@ def find(connection: Connection, *, token_hash: str) -> Session | None:
         return None
     return Session(
         token_hash=row.token_hash,
-        user=User(row.id, row.email, row.name, row.is_admin, row.created_at),
+        user=user_of(row),
         expires_at=row.expires_at,
         needs_touch=moment - row.last_seen_at > SEEN_EVERY,
     )

@@ -114,7 +114,7 @@ users = Table(
     Column("name", String(200), nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("is_admin", Boolean, nullable=False),
-    Column("time_zone", String(64), nullable=False, server_default="UTC"),
+    Column("time_zone", String(64)),  # an IANA name; none until it is known
     Column("undo_seconds", Integer, nullable=False, server_default="10"),
     _moment("created_at"),
     _moment("updated_at"),

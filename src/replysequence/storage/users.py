@@ -13,9 +13,26 @@ from replysequence.storage.database import AnyRow, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.tables import users
 
-_PERSON = (users.c.id, users.c.email, users.c.name, users.c.is_admin, users.c.created_at)
-_GET = select(*_PERSON).where(users.c.id == bindparam("user_id"))
-_BY_EMAIL = select(*_PERSON, users.c.password_hash).where(users.c.email == bindparam("email"))
+UNDO_SECONDS = 10
+"""How long a person can undo a send of the web app, until they choose otherwise."""
+
+PERSON = (
+    users.c.id,
+    users.c.email,
+    users.c.name,
+    users.c.is_admin,
+    users.c.time_zone,
+    users.c.undo_seconds,
+    users.c.created_at,
+)
+"""The columns that :func:`user_of` reads."""
+_GET = select(*PERSON).where(users.c.id == bindparam("user_id"))
+_BY_EMAIL = select(*PERSON, users.c.password_hash).where(users.c.email == bindparam("email"))
+_LEARN_TIME_ZONE = (
+    update(users)
+    .where(users.c.id == bindparam("owner"), users.c.time_zone.is_(None))
+    .values(time_zone=bindparam("zone"), updated_at=bindparam("at"))
+)
 _LOCK = select(users.c.id).where(users.c.id == bindparam("user_id")).with_for_update(key_share=True)
 
 
@@ -27,6 +44,10 @@ class User:
     email: str
     name: str
     is_admin: bool
+    time_zone: str | None
+    """The IANA name of the zone in which they read times; none until it is known."""
+    undo_seconds: int
+    """How long a send of theirs waits in the web app before it leaves, so that they can undo it."""
     created_at: datetime
 
 
@@ -46,7 +67,15 @@ def normalised(email: str) -> str:
 def create(connection: Connection, *, email: str, name: str, password_hash: str, is_admin: bool) -> User:
     """Add a person. Raises Conflict(code="email_taken") when somebody has that address."""
     moment = now(connection)
-    user = User(id=new_id(), email=normalised(email), name=name, is_admin=is_admin, created_at=moment)
+    user = User(
+        id=new_id(),
+        email=normalised(email),
+        name=name,
+        is_admin=is_admin,
+        time_zone=None,
+        undo_seconds=UNDO_SECONDS,
+        created_at=moment,
+    )
     try:
         with connection.begin_nested():
             connection.execute(
@@ -56,6 +85,7 @@ def create(connection: Connection, *, email: str, name: str, password_hash: str,
                     name=name,
                     password_hash=password_hash,
                     is_admin=is_admin,
+                    undo_seconds=UNDO_SECONDS,
                     created_at=moment,
                     updated_at=moment,
                 )
@@ -79,33 +109,43 @@ def get(connection: Connection, *, user_id: str) -> User:
     row = connection.execute(_GET, {"user_id": user_id}).one_or_none()
     if row is None:
         raise NotFound("user")
-    return _user(row)
+    return user_of(row)
 
 
 def login(connection: Connection, *, email: str) -> Login | None:
     """Who signs in with ``email``, or None."""
     row = connection.execute(_BY_EMAIL, {"email": normalised(email)}).one_or_none()
-    return None if row is None else Login(_user(row), row.password_hash)
+    return None if row is None else Login(user_of(row), row.password_hash)
 
 
 def login_of(connection: Connection, *, user_id: str) -> Login:
     """The same by id, to change a password. Raises NotFound."""
     row = connection.execute(
-        select(*_PERSON, users.c.password_hash).where(users.c.id == user_id)
+        select(*PERSON, users.c.password_hash).where(users.c.id == user_id)
     ).one_or_none()
     if row is None:
         raise NotFound("user")
-    return Login(_user(row), row.password_hash)
+    return Login(user_of(row), row.password_hash)
 
 
 def everybody(connection: Connection) -> list[User]:
     """All people, by address. For administrators: the caller has made sure."""
-    return [_user(row) for row in connection.execute(select(*_PERSON).order_by(users.c.email))]
+    return [user_of(row) for row in connection.execute(select(*PERSON).order_by(users.c.email))]
 
 
 def set_name(connection: Connection, *, user_id: str, name: str) -> None:
     """Change a person's name. Raises NotFound."""
     _change(connection, user_id=user_id, name=name)
+
+
+def set_sending(connection: Connection, *, user_id: str, time_zone: str, undo_seconds: int) -> None:
+    """Change in which zone a person reads times, and how long they can undo. Raises NotFound."""
+    _change(connection, user_id=user_id, time_zone=time_zone, undo_seconds=undo_seconds)
+
+
+def learn_time_zone(connection: Connection, *, user_id: str, time_zone: str) -> None:
+    """Keep the zone of a person's browser, unless theirs is known already."""
+    connection.execute(_LEARN_TIME_ZONE, {"owner": user_id, "zone": time_zone, "at": now(connection)})
 
 
 def set_password(connection: Connection, *, user_id: str, password_hash: str) -> None:
@@ -124,11 +164,20 @@ def lock(connection: Connection, *, user_id: str) -> None:
         raise NotFound("user")
 
 
-def _change(connection: Connection, *, user_id: str, **values: str) -> None:
+def _change(connection: Connection, *, user_id: str, **values: str | int) -> None:
     change = update(users).where(users.c.id == user_id).values(updated_at=now(connection), **values)
     if connection.execute(change).rowcount == 0:
         raise NotFound("user")
 
 
-def _user(row: AnyRow) -> User:
-    return User(id=row.id, email=row.email, name=row.name, is_admin=row.is_admin, created_at=row.created_at)
+def user_of(row: AnyRow) -> User:
+    """The person in a row that has the columns :data:`PERSON`."""
+    return User(
+        id=row.id,
+        email=row.email,
+        name=row.name,
+        is_admin=row.is_admin,
+        time_zone=row.time_zone,
+        undo_seconds=row.undo_seconds,
+        created_at=row.created_at,
+    )

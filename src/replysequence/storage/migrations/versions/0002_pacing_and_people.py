@@ -14,7 +14,7 @@ _SAME_ID = {"sqlite": "c.id = replace(routes.id, '-', '')", "postgresql": "c.id:
 
 def upgrade() -> None:
     """Add the columns; a route of a mailbox learns its connection."""
-    op.add_column("users", sa.Column("time_zone", sa.String(64), nullable=False, server_default="UTC"))
+    op.add_column("users", sa.Column("time_zone", sa.String(64), nullable=True))
     op.add_column("users", sa.Column("undo_seconds", sa.Integer(), nullable=False, server_default="10"))
     op.add_column("sends", sa.Column("recipients", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("routes", sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=True))
