@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.types import TypeDecorator
@@ -188,6 +189,7 @@ oauth_attempts = Table(
     Column("redirect_uri", Text, nullable=False),
     _moment("created_at"),
     _moment("expires_at"),
+    Column("look_up", Boolean, nullable=False, server_default=false()),
 )
 
 email_connections = Table(
@@ -216,6 +218,8 @@ email_connections = Table(
     _moment("connected_at"),
     _moment("created_at"),
     _moment("updated_at"),
+    # Whether its owner lets us look in the Sent folder; that we can is in the scopes.
+    Column("look_up", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("user_id", "provider", "issuer", "subject"),
     CheckConstraint(_one_of("status", ConnectionStatus), name="status"),
     Index(
@@ -328,6 +332,8 @@ sends = Table(
     _moment("first_attempt_at", nullable=True),
     Column("provider_message_id", Text),
     _id("previous_send_id", nullable=True),
+    # How many of the looks after an unknown one are over; it became unknown at updated_at.
+    Column("looks", Integer, nullable=False, server_default="0"),
     _moment("created_at"),
     _moment("updated_at"),
     UniqueConstraint("user_id", "idempotency_key"),
@@ -355,11 +361,24 @@ sends = Table(
         postgresql_where=text("state = 'waiting' AND next_at IS NULL"),
     ),
     Index(
+        "ix_sends_held_by_owner",
+        "user_id",
+        "id",
+        sqlite_where=text("state = 'waiting' AND next_at IS NULL"),
+        postgresql_where=text("state = 'waiting' AND next_at IS NULL"),
+    ),
+    Index(
         "ix_sends_active",
         "route_id",
         "claimed_by",
         sqlite_where=text("state IN ('claimed', 'sending')"),
         postgresql_where=text("state IN ('claimed', 'sending')"),
+    ),
+    Index(
+        "ix_sends_unknown",
+        "updated_at",
+        sqlite_where=text("state = 'unknown'"),
+        postgresql_where=text("state = 'unknown'"),
     ),
     Index("ix_sends_listed", "user_id", "id"),
     Index(
@@ -420,6 +439,27 @@ events = Table(
         postgresql_where=text("draft_id IS NOT NULL"),
     ),
     sqlite_autoincrement=True,  # an id is never used twice: it is a cursor
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    # The mail about a connection whose tokens of that generation broke: one for each break.
+    Column("connection_id", Id, ForeignKey("email_connections.id", ondelete="CASCADE"), primary_key=True),
+    Column("token_generation", Integer, primary_key=True),
+    # Frozen at the first attempt: under one key the relay takes the same bytes only.
+    Column("envelope", Text),
+    Column("message", Text),
+    Column("attempts", Integer, nullable=False),
+    _moment("next_at", nullable=True),  # none once it is over
+    Column("outcome", String(20)),  # none until it is over
+    _moment("created_at"),
+    Index(
+        "ix_alerts_due",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
 )
 
 webhook_deliveries = Table(

@@ -1,4 +1,4 @@
-"""Pacing, and what people chose: their time zone and how long they can undo."""
+"""Pacing, and what people chose: their time zone, how long they can undo, and whether we may look in Sent."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,6 +9,9 @@ branch_labels = None
 depends_on = None
 
 _DUE = {"sqlite_where": sa.text("next_at IS NOT NULL"), "postgresql_where": sa.text("next_at IS NOT NULL")}
+_UNKNOWN = {"sqlite_where": sa.text("state = 'unknown'"), "postgresql_where": sa.text("state = 'unknown'")}
+_WAITS = sa.text("state = 'waiting' AND next_at IS NULL")
+_HELD = {"sqlite_where": _WAITS, "postgresql_where": _WAITS}
 _SAME_ID = {"sqlite": "c.id = replace(routes.id, '-', '')", "postgresql": "c.id::text = routes.id"}
 
 
@@ -17,6 +20,10 @@ def upgrade() -> None:
     op.add_column("users", sa.Column("time_zone", sa.String(64), nullable=True))
     op.add_column("users", sa.Column("undo_seconds", sa.Integer(), nullable=False, server_default="10"))
     op.add_column("sends", sa.Column("recipients", sa.Integer(), nullable=False, server_default="1"))
+    op.add_column("sends", sa.Column("looks", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("ix_sends_unknown", "sends", ["updated_at"], unique=False, **_UNKNOWN)
+    for table in ("email_connections", "oauth_attempts"):
+        op.add_column(table, sa.Column("look_up", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("routes", sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=True))
     op.add_column("routes", sa.Column("paced_until", sa.DateTime(timezone=True), nullable=True))
     op.add_column("routes", sa.Column("per_minute", sa.Integer(), nullable=True))
@@ -37,17 +44,43 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("route_id", "began_at", name="pk_route_usage"),
     )
+    op.create_index("ix_sends_held_by_owner", "sends", ["user_id", "id"], unique=False, **_HELD)
+    op.create_table(
+        "alerts",
+        sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("token_generation", sa.Integer(), nullable=False),
+        sa.Column("envelope", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(length=20), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["connection_id"],
+            ["email_connections.id"],
+            name="fk_alerts_connection_id_email_connections",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("connection_id", "token_generation", name="pk_alerts"),
+    )
+    op.create_index("ix_alerts_due", "alerts", ["next_at"], unique=False, **_DUE)
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_table("alerts")
+    op.drop_index("ix_sends_held_by_owner", "sends")
     op.drop_table("route_usage")
     op.drop_index("ix_routes_due", "routes")
     op.create_index("ix_routes_due", "routes", ["next_at"], unique=False, **_DUE)
+    op.drop_index("ix_sends_unknown", "sends")
     for table, column in (
         ("routes", "per_minute"),
         ("routes", "paced_until"),
         ("routes", "connection_id"),
+        ("oauth_attempts", "look_up"),
+        ("email_connections", "look_up"),
+        ("sends", "looks"),
         ("sends", "recipients"),
         ("users", "undo_seconds"),
         ("users", "time_zone"),
