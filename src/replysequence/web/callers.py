@@ -1,4 +1,7 @@
-"""Who makes a request, and what routes ask of them."""
+"""Who makes a request, and what routes ask of them.
+
+What FastAPI calls is a coroutine, though it waits for nothing: a plain function would be run on another thread.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, cast
@@ -40,7 +43,7 @@ def caller_or_none(request: Request) -> Caller | None:
     return cast(Caller | None, getattr(request.state, "caller", None))
 
 
-def signed_in(request: Request) -> Caller:
+async def signed_in(request: Request) -> Caller:
     """The caller. Raises :class:`NotSignedIn`."""
     caller = caller_or_none(request)
     if caller is None:
@@ -48,20 +51,20 @@ def signed_in(request: Request) -> Caller:
     return caller
 
 
-def at_a_browser(request: Request) -> BrowserCaller:
+async def at_a_browser(request: Request) -> BrowserCaller:
     """The caller, who must be at a browser. Raises :class:`NotSignedIn` or :class:`NotAllowed`."""
-    caller = signed_in(request)
+    caller = await signed_in(request)
     if caller.session_hash is None:
         raise NotAllowed("This can only be done in a browser where you are signed in.", code="browser_needed")
     return BrowserCaller(person=caller.person, session_hash=caller.session_hash)
 
 
-def the_services(request: Request) -> Services:
+async def the_services(request: Request) -> Services:
     """The verbs, given to :func:`replysequence.web.server.create`."""
     return cast(Services, request.app.state.services)
 
 
-def the_cookies(request: Request) -> Cookies:
+async def the_cookies(request: Request) -> Cookies:
     """How our cookies are written here."""
     return cast(Cookies, request.app.state.cookies)
 
