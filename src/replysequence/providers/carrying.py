@@ -8,6 +8,12 @@ from replysequence.domain.errors import InvalidInput, Rejected
 from replysequence.domain.message import Message, Problem
 from replysequence.domain.mime import write_message
 
+_BYTES_A_CHARACTER = 32
+_BYTES_A_BYTE = 2
+_BYTES_A_PART = 2_000
+"""How far words, files, and each person or file with its headers can grow on the way out: the HTML goes along with a
+plain form, which can be seven times as long, and as many bytes are escaped, encoded, and encoded once more."""
+
 
 def write_mime(message: Message) -> bytes:
     """`message` as RFC 5322 bytes for a service that takes the recipients from the headers, Bcc among them.
@@ -27,7 +33,7 @@ def problems_of(
     """What keeps `provider` from carrying `message`.
 
     `size` builds what would be sent and measures it, in bytes; it may raise :class:`Rejected`, which
-    `check_message` of the domain reports in more detail.
+    `check_message` of the domain reports in more detail. It is called only where the message could be too large.
     """
     problems = []
     count = len(message.recipients)
@@ -36,6 +42,8 @@ def problems_of(
             f"{count} recipients are too many: {provider} takes {max_recipients} in to, cc and bcc together."
         )
         problems.append(Problem("to", text))
+    if most_bytes(message) <= max_bytes:
+        return problems
     try:
         total = size()
     except Rejected:
@@ -48,6 +56,23 @@ def problems_of(
         )
         problems.append(Problem("attachments" if message.attachments else "html", text))
     return problems
+
+
+def most_bytes(message: Message) -> int:
+    """What `message` comes to at most in any provider's form, at the cost of counting."""
+    people = (message.sender, *message.recipients, *message.reply_to)
+    files = message.attachments
+    words = (
+        *(message.subject, message.html or "", message.text or "", message.in_reply_to or ""),
+        *message.references,
+        *(each.name + each.email for each in people),
+        *(file.filename + file.content_type for file in files),
+    )
+    return (
+        _BYTES_A_CHARACTER * sum(map(len, words))
+        + _BYTES_A_BYTE * sum(len(file.content) for file in files)
+        + _BYTES_A_PART * (1 + len(people) + len(files))
+    )
 
 
 def _megabytes(size: int) -> str:
