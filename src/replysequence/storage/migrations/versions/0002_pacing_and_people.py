@@ -1,5 +1,7 @@
 """Pacing, and what people chose: their time zone, how long they can undo, and whether we may look in Sent."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,10 +10,14 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-_DUE = {"sqlite_where": sa.text("next_at IS NOT NULL"), "postgresql_where": sa.text("next_at IS NOT NULL")}
-_UNKNOWN = {"sqlite_where": sa.text("state = 'unknown'"), "postgresql_where": sa.text("state = 'unknown'")}
-_WAITS = sa.text("state = 'waiting' AND next_at IS NULL")
-_HELD = {"sqlite_where": _WAITS, "postgresql_where": _WAITS}
+
+def _where(condition: str) -> dict[str, Any]:
+    return {f"{dialect}_where": sa.text(condition) for dialect in ("sqlite", "postgresql")}
+
+
+_DUE = _where("next_at IS NOT NULL")
+_UNKNOWN = _where("state = 'unknown'")
+_HELD = _where("state = 'waiting' AND next_at IS NULL")
 _SAME_ID = {"sqlite": "c.id = replace(routes.id, '-', '')", "postgresql": "c.id::text = routes.id"}
 
 
