@@ -16,6 +16,8 @@ from replysequence.domain.errors import VaultKeyMissing, VaultKeyWrong
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
 from replysequence.settings import Settings
+from replysequence.storage.database import Database
+from replysequence.storage.keys import Key
 from replysequence.storage.migrations import pending
 from replysequence.worker import Worker
 from support.office import PUBLIC_URL, Opening, opening
@@ -47,6 +49,30 @@ def test_preparing_makes_the_folder_for_its_owner_only_and_the_schema(
     parts.prepare(given(empty_database_url, folder))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not pending(empty_database_url)
+
+
+def test_processes_that_start_for_the_first_time_together_share_one_key(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = given(database_url, tmp_path / "data")
+    parts.prepare(settings)
+    first, second = Database.open(database_url), Database.open(database_url)
+    look = parts.given_keys
+
+    def the_other_is_quicker(settings: Settings) -> tuple[Key, ...] | None:
+        monkeypatch.setattr(parts, "given_keys", look)
+        seen = look(settings)
+        parts.open_vault(settings, first)
+        return seen
+
+    monkeypatch.setattr(parts, "given_keys", the_other_is_quicker)
+    try:
+        parts.open_vault(settings, second)
+    finally:
+        first.close()
+        second.close()
+
+    assert settings.key_file.exists()
 
 
 async def test_the_first_start_makes_a_key_for_its_owner_only_and_the_next_one_uses_it(

@@ -15,6 +15,7 @@ from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.services import Services
 from replysequence.services.connecting import Connecting
+from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
@@ -23,6 +24,7 @@ from replysequence.services.outcomes import Outcomes
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
+from replysequence.services.telling import Telling
 from replysequence.services.tokens import Tokens
 from replysequence.settings import Settings
 from replysequence.storage import incarnations, keys, migrations, vault
@@ -84,6 +86,9 @@ def _keys(settings: Settings, database: Database) -> tuple[Key, ...]:
     if given is not None:
         return given
     if not database.run(vault.is_empty):
+        made_meanwhile = given_keys(settings)  # by another process that starts for the first time
+        if made_meanwhile is not None:
+            return made_meanwhile
         raise VaultKeyMissing(
             f"The database holds encrypted tokens, and there is no key for them: neither ENCRYPTION_KEYS nor "
             f"{settings.key_file} is there. Put the key back; a new one could not open them."
@@ -122,6 +127,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             drafting=Drafting(database=database, registry=registry),
             sending=sending,
             settling=Settling(database=database, registry=registry, sending=sending),
+            deciding=Deciding(database=database, sending=sending, outcomes=outcomes),
             history=History(database=database),
             registry=registry,
             public_url=settings.public_url,
@@ -130,7 +136,11 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             database=database, registry=registry, tokens=tokens, outcomes=outcomes, incarnation=incarnation.id
         )
         worker = Worker(
-            database=database, dispatching=dispatching, disconnecting=disconnecting, incarnation=incarnation
+            database=database,
+            dispatching=dispatching,
+            disconnecting=disconnecting,
+            telling=Telling(database=database, registry=registry, public_url=settings.public_url),
+            incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)
 
