@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from replysequence import settings as settings_module
 from replysequence.sandbox.environment import environment
@@ -29,6 +30,9 @@ from support.plain_http import Answer, call
 PATIENCE = 60.0
 """Seconds after which a program that has not come up, or an event that has not come, is a failure."""
 _POLL = 0.02
+MICROSOFT_TENANT = "5c1f0a3e-7d42-4b6a-9a55-2f6d1e9b7c30"
+
+_numbers = count(1)
 
 
 class NeverHappened(AssertionError):
@@ -202,12 +206,15 @@ class Providers:
 
     def add_account(self, vendor: str, email: str, *, name: str = "Sal Eller") -> str:
         """Add somebody who can be connected; the address."""
-        account = {"vendor": vendor, "email": email, "name": name, "subject": str(next(_subjects))}
-        self.control("POST", "/accounts", account | {"tenant": email.partition("@")[2]})
+        number = next(_numbers)
+        subject, tenant = (
+            (str(UUID(int=number)), MICROSOFT_TENANT)
+            if vendor == "microsoft"
+            else (str(10**20 + number), email.partition("@")[2])
+        )
+        account = {"vendor": vendor, "email": email, "name": name, "subject": subject, "tenant": tenant}
+        self.control("POST", "/accounts", account)
         return email
-
-
-_subjects = count(2_000_000_000_001)
 
 
 @dataclass

@@ -85,8 +85,8 @@ class Verdict:
     sends: int
     ok: int
     refused: int
-    unknown: Counter[str]
-    """How many are open, by reason."""
+    unknown: Counter[tuple[str, str]]
+    """How many are open, by provider and reason."""
     attempts: int
     lost: list[str] = field(default_factory=list)
     """Accepted and not on disk, or called sent though nobody took it."""
@@ -108,6 +108,14 @@ class Verdict:
         """How many nobody knows of."""
         return self.unknown.total()
 
+    def open_at(self, via: str) -> int:
+        """How many of those left by this provider."""
+        return sum(number for (provider, _), number in self.unknown.items() if provider == via)
+
+    def open_because(self, reason: str) -> int:
+        """How many of those are open for this reason."""
+        return sum(number for (_, why), number in self.unknown.items() if why == reason)
+
     @property
     def faults(self) -> dict[str, list[str]]:
         """Every way in which the promise is broken; empty when it is kept."""
@@ -128,7 +136,7 @@ def judge(told: Sequence[Told], records: Sequence[Record], taken: Sequence[Taken
         sends=len(records),
         ok=sum(record.state in OK for record in records),
         refused=sum(record.state in REFUSED for record in records),
-        unknown=Counter(record.reason or "?" for record in records if record.state in OPEN),
+        unknown=Counter((record.via, record.reason or "?") for record in records if record.state in OPEN),
         attempts=sum(len(record.attempts) for record in records),
         lost=[
             *(order.draft_id for order in told if not order.send_ids or not order.send_ids <= known),
