@@ -21,6 +21,7 @@ class Endpoint(StrEnum):
     KEYS = "keys"
     REVOKE = "revoke"
     SEND = "send"
+    LOOK_UP = "look_up"
 
 
 class Phase(StrEnum):
@@ -131,7 +132,11 @@ MENU: Final[dict[str, Kind]] = {
         Kind(
             name="slow", phase=Phase.AFTER, action=Action.SLOW, words="does what was asked, but answers late"
         ),
-        _refused(401, "says that the access token is not valid", (Endpoint.SEND, Endpoint.USERINFO)),
+        _refused(
+            401,
+            "says that the access token is not valid",
+            (Endpoint.SEND, Endpoint.USERINFO, Endpoint.LOOK_UP),
+        ),
         _refused(429, "refuses: too many requests, come back later"),
         _refused(500, "answers with an internal error, having done nothing"),
         _refused(502, "answers with a gateway error page, having done nothing"),
@@ -205,7 +210,10 @@ MENU: Final[dict[str, Kind]] = {
             action=Action.ANSWER,
             answer="html",
             words="answers with a web page instead of data",
-            endpoints=(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE),
+            endpoints=(
+                *(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE),
+                Endpoint.LOOK_UP,
+            ),
         ),
         Kind(
             name="admin_approval",

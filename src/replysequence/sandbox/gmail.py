@@ -1,7 +1,7 @@
 """Gmail's `users.messages.send`: who may send, how fast, what it answers (Gmail API, checked 2026-11-22)."""
 
 import asyncio
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
@@ -14,11 +14,11 @@ from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.faults import Endpoint
 from replysequence.sandbox.gmail_errors import GmailRefusedError
 from replysequence.sandbox.gmail_message import Outgoing, Submission, bounce, read, same_thread
+from replysequence.sandbox.gmail_quota import SEND_UNITS, Quota
 from replysequence.sandbox.google_scopes import MAY_SEND
 from replysequence.sandbox.site import Site
 from replysequence.sandbox.world import World
 
-SEND_UNITS = 100
 PUSHED_OUT = timedelta(minutes=15)
 """How much later the end of a sending limit moves when somebody tries before it."""
 DAY = timedelta(hours=24)
@@ -28,10 +28,10 @@ _PATH = "/gmail/v1/users/{user}/messages/send"
 class Gmail:
     """The send method in its four forms: JSON, media, multipart, resumable."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, quota: Quota) -> None:
         self._world = world
+        self._quota = quota
         self._settings = world.settings[Vendor.GOOGLE]
-        self._calls: dict[str, deque[datetime]] = defaultdict(deque)
         self._in_flight: Counter[str] = Counter()
         self._blocked_until: dict[str, datetime] = {}
         self._sessions = upload.Sessions()
@@ -108,31 +108,12 @@ class Gmail:
         return session.answer or session.incomplete()
 
     def _authorize(self, request: Request) -> Account:
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise GmailRefusedError(errors.LOGIN_REQUIRED)
-        token = self._world.credentials.usable_access_token(value.strip())
-        if token is None:
-            raise GmailRefusedError(errors.INVALID_CREDENTIALS)
-        if not MAY_SEND & set(token.scopes):
-            raise GmailRefusedError(errors.INSUFFICIENT_SCOPES)
-        user = request.path_params["user"]
-        if user != "me" and user.casefold() != token.account.email.casefold():
-            raise GmailRefusedError(errors.delegation_denied(user))
-        failure = errors.SEND_FAILURES.get(token.account.switches.at_send)
+        account = self._quota.authorize(request, scopes=MAY_SEND).account
+        failure = errors.SEND_FAILURES.get(account.switches.at_send)
         if failure is not None:
             raise GmailRefusedError(failure)
-        self._charge(token.account)
-        return token.account
-
-    def _charge(self, account: Account) -> None:
-        now = self._world.clock.now()
-        calls = self._calls[account.email]
-        while calls and calls[0] <= now - timedelta(minutes=1):
-            calls.popleft()
-        if (len(calls) + 1) * SEND_UNITS > self._settings.units_per_minute:
-            raise GmailRefusedError(errors.UNITS_PER_MINUTE)
-        calls.append(now)
+        self._quota.charge(account, units=SEND_UNITS)
+        return account
 
     async def _send(self, account: Account, submission: Submission) -> Response:
         if self._in_flight[account.email] >= self._settings.max_in_flight:

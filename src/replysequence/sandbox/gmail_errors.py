@@ -91,6 +91,9 @@ RAW_REQUIRED = GmailFailure(
     "invalidArgument",
     "'raw' RFC822 payload message string or uploading message via /upload/* URL required",
 )
+NO_QUERY_WITH_METADATA = GmailFailure(
+    403, "PERMISSION_DENIED", "forbidden", "Metadata scope does not support 'q' parameter"
+)
 RECIPIENT_REQUIRED = GmailFailure(400, "INVALID_ARGUMENT", "invalidArgument", "Recipient address required")
 
 SEND_FAILURES: dict[str, GmailFailure] = {

@@ -1,4 +1,5 @@
-"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, and Gmail's send, at their real paths."""
+"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, and Gmail's send, list and get, at their
+real paths."""
 
 from typing import Any
 
@@ -11,6 +12,8 @@ from replysequence.sandbox.credentials import AccessToken
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.gmail import Gmail
 from replysequence.sandbox.gmail_errors import SEND_FAILURES, failure_with_status
+from replysequence.sandbox.gmail_quota import Quota
+from replysequence.sandbox.gmail_reading import GmailReading
 from replysequence.sandbox.google_authorize import (
     CONSENT_FAILURES,
     GoogleAuthorize,
@@ -33,7 +36,9 @@ _KEYS_CACHE = {"Cache-Control": "public, max-age=19800, must-revalidate, no-tran
 
 def stand_in(world: World) -> StandIn:
     """Google, around `world`."""
-    authorize, token, gmail, rest = GoogleAuthorize(world), GoogleToken(world), Gmail(world), _Rest(world)
+    authorize, token, rest = GoogleAuthorize(world), GoogleToken(world), _Rest(world)
+    quota = Quota(world)
+    gmail, reading = Gmail(world, quota), GmailReading(world, quota)
 
     async def account_of(request: Request) -> str | None:
         if request.url.path == "/token":
@@ -57,6 +62,7 @@ def stand_in(world: World) -> StandIn:
             site.route("/token", token.endpoint, methods=["POST"], endpoint=Endpoint.TOKEN),
             *rest.routes(site),
             *gmail.routes(site),
+            *reading.routes(site),
         ],
     )
 
@@ -77,7 +83,7 @@ def _failure(world: World, endpoint: Endpoint, fault: Fault) -> Response:
 
 def _failure_with_status(world: World, endpoint: Endpoint, fault: Fault) -> Response:
     status = fault.menu.status
-    if endpoint in (Endpoint.SEND, Endpoint.KEYS):
+    if endpoint in (Endpoint.SEND, Endpoint.LOOK_UP, Endpoint.KEYS):
         return failure_with_status(status, now=world.clock.now(), wait_seconds=fault.retry_after_seconds)
     if endpoint is Endpoint.AUTHORIZE:
         return error_page(PageError(status, "server_error", "Something went wrong. Please try again later."))

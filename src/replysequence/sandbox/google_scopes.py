@@ -10,6 +10,7 @@ _API = "https://www.googleapis.com/auth/"
 USERINFO_EMAIL: Final = f"{_API}userinfo.email"
 USERINFO_PROFILE: Final = f"{_API}userinfo.profile"
 GMAIL_SEND: Final = f"{_API}gmail.send"
+GMAIL_METADATA: Final = f"{_API}gmail.metadata"
 
 _SHORT: Final = {"email": USERINFO_EMAIL, "profile": USERINFO_PROFILE}
 _SIGN_IN: Final = frozenset({"openid", USERINFO_EMAIL, USERINFO_PROFILE})
@@ -23,7 +24,7 @@ WORDS: Final[dict[str, str]] = {
     f"{_API}gmail.modify": "Read, compose and send email from your account",
     f"{_API}gmail.compose": "Manage drafts and send email",
     f"{_API}gmail.readonly": "View your email messages and settings",
-    f"{_API}gmail.metadata": "View your email message metadata, but not the email body",
+    GMAIL_METADATA: "View your email message metadata, but not the email body",
     f"{_API}calendar.readonly": "See and download any calendar you can access",
     f"{_API}calendar.events.readonly": "View events on all your calendars",
     f"{_API}meetings.space.readonly": "Read information about any of your meeting spaces",
@@ -38,6 +39,16 @@ MAY_SEND: Final = frozenset(
     }
 )
 """Any one of these lets a token call `users.messages.send`."""
+
+MAY_READ: Final = frozenset(
+    {
+        GMAIL_METADATA,
+        "https://mail.google.com/",
+        f"{_API}gmail.modify",
+        f"{_API}gmail.readonly",
+    }
+)
+"""Any one of these lets a token call `users.messages.list` and `get`; with the first among them, not all of it."""
 
 
 def canonical(scopes: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ Source of the rules: Microsoft Graph "user: sendMail" and the message resource t
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.header import Header
 from email.headerregistry import Address
@@ -92,6 +93,8 @@ class GraphMail:
     content: bytes
     sender: Person | None = None
     save_to_sent_items: bool = True
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Extended properties by their id, kept on the sender's copy only."""
 
     @property
     def recipients(self) -> tuple[str, ...]:
@@ -140,6 +143,7 @@ def read_json(body: object) -> GraphMail:
         content=_compose(parts),
         sender=parts.sender,
         save_to_sent_items=_flag(request.get("savetosentitems")),
+        properties=_properties(message),
     )
 
 
@@ -284,6 +288,15 @@ def _reply_headers(message: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         for entry in _entries(message, "singlevalueextendedproperties")
         if isinstance(entry, dict) and str(entry.get("id")).lower() in _REPLY_PROPERTIES
     )
+
+
+def _properties(message: dict[str, Any]) -> dict[str, str]:
+    """Every single-value extended property, by its id. The name in an id keeps its case."""
+    return {
+        str(entry["id"]): str(entry.get("value") or "")
+        for entry in _entries(message, "singlevalueextendedproperties")
+        if isinstance(entry, dict) and entry.get("id")
+    }
 
 
 def _attachment(entry: object) -> dict[str, Any]:

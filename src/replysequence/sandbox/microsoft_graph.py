@@ -1,4 +1,4 @@
-"""The Graph half of the Microsoft stand-in: sendMail, the profile, and what they refuse.
+"""The Graph half of the Microsoft stand-in: sendMail, the Sent folder, the profile, and what they refuse.
 
 Source: Microsoft Graph "user: sendMail", "Error responses", "Throttling limits" and "Best practices", checked
 2026-11-22; bodies and statuses of errors from recorded exchanges.
@@ -18,11 +18,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from replysequence.sandbox import headers
+from replysequence.sandbox import graph_reading, headers
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.credentials import AccessToken
 from replysequence.sandbox.faults import Endpoint, Fault, Phase
 from replysequence.sandbox.graph_message import GraphMail, GraphRefusal, read_json, read_mime
+from replysequence.sandbox.graph_reading import MAY_READ
 from replysequence.sandbox.microsoft_directory import pairwise_subject
 from replysequence.sandbox.site import Site
 from replysequence.sandbox.world import SEND_ID_HEADER, World
@@ -95,7 +96,7 @@ _FAULTS = {
 
 
 class Graph:
-    """`/v1.0/me` and its sendMail, and the OpenID userinfo endpoint that lives on the same host."""
+    """`/v1.0/me`, its sendMail and its Sent folder, and the OpenID userinfo endpoint that lives on the same host."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -106,6 +107,12 @@ class Graph:
         """Every route of Graph that the sandbox has."""
         return [
             site.route("/v1.0/me/sendMail", self.send_mail, methods=["POST"], endpoint=Endpoint.SEND),
+            site.route(
+                "/v1.0/me/mailFolders/{folder}/messages",
+                self.messages,
+                methods=["GET"],
+                endpoint=Endpoint.LOOK_UP,
+            ),
             Route("/v1.0/me", self.me, methods=["GET"]),
             site.route("/oidc/userinfo", self.userinfo, methods=["GET", "POST"], endpoint=Endpoint.USERINFO),
         ]
@@ -125,6 +132,16 @@ class Graph:
             return error(request, refusal)
         finally:
             self._in_flight[account.email] -= 1
+
+    async def messages(self, request: Request) -> Response:
+        """`GET /v1.0/me/mailFolders/sentitems/messages`: what `$filter` finds there. Needs a permission to read."""
+        try:
+            token = self._authorize(request, *MAY_READ)
+            self._count(token.account)
+            found = graph_reading.find(request, token, self._world.found_in_sent(token.account))
+        except GraphRefusal as refusal:
+            return error(request, refusal)
+        return JSONResponse(found, headers=_trace(request))
 
     async def me(self, request: Request) -> Response:
         """`GET /v1.0/me`: the profile; `$select` narrows it. Needs User.Read."""
@@ -169,8 +186,8 @@ class Graph:
         token = self._world.credentials.access_tokens.get(_bearer(request))
         return token.account.email if token else None
 
-    def _authorize(self, request: Request, scope: str) -> AccessToken:
-        """The bearer token. Raises GraphRefusal: 401 without a usable one, 403 when it lacks `scope`."""
+    def _authorize(self, request: Request, *scopes: str) -> AccessToken:
+        """The bearer token. Raises GraphRefusal: 401 without a usable one, 403 when it has none of `scopes`."""
         shown = _bearer(request)
         if self._world.credentials.access_tokens.get(shown) is None:
             message = "CompactToken parsing failed with error code: 80049217"
@@ -178,12 +195,12 @@ class Graph:
         token = self._world.credentials.usable_access_token(shown)
         if token is None or token.client is not self._world.microsoft_client:
             raise GraphRefusal(401, *_FAULTS[401])
-        if scope not in token.scopes:
+        if not set(scopes) & set(token.scopes):
             raise SEND_REFUSALS["access_denied"]
         return token
 
-    def _admit(self, account: Account) -> None:
-        """Count the request. Raises GraphRefusal where the account is throttled, blocked or at its limit."""
+    def _count(self, account: Account) -> None:
+        """Count a request of any kind. Raises GraphRefusal when it is one too many."""
         settings, now = self._world.settings[Vendor.MICROSOFT], self._world.clock.now()
         requests = self._requests[account.email]
         requests.append(now)
@@ -191,6 +208,11 @@ class Graph:
             requests.popleft()
         if len(requests) > settings.units_per_minute * REQUESTS_PERIOD / timedelta(minutes=1):
             raise Throttled("Application is over its MailboxRequests limit.", seconds=60)
+
+    def _admit(self, account: Account) -> None:
+        """Count a send. Raises GraphRefusal where the account is throttled, blocked or at its limit."""
+        settings = self._world.settings[Vendor.MICROSOFT]
+        self._count(account)
         if self._in_flight[account.email] >= settings.max_in_flight:
             raise Throttled(_FAULTS[429][1], seconds=1)
         if account.switches.at_send in SEND_REFUSALS:
@@ -225,6 +247,7 @@ class Graph:
             subject=subjects[0] if subjects else "",
             send_id=send_ids[0] if send_ids else None,
             in_sent=mail.save_to_sent_items,
+            properties=mail.properties,
         )
 
     def _stamp(self, account: Account, mail: GraphMail) -> bytes:

@@ -23,6 +23,7 @@ VIA: Final = {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook", Vendor.RESEND
 _COMPANY: Final = {Vendor.GOOGLE: "Google", Vendor.MICROSOFT: "Microsoft", Vendor.RESEND: "Resend"}
 _WHERE: Final = (
     (Endpoint.SEND, "When a message is sent"),
+    (Endpoint.LOOK_UP, "When the app looks in the Sent folder"),
     (Endpoint.TOKEN, "When tokens are issued or refreshed"),
     (Endpoint.AUTHORIZE, "On the sign-in page"),
     (Endpoint.USERINFO, "When the app asks who somebody is"),
@@ -34,6 +35,13 @@ _STEPS: Final = (
     (86400, "one day"),
     (7 * 86400, "one week"),
     (184 * 86400, "half a year"),
+)
+_SENT_LAGS: Final = (
+    (0, "at once"),
+    (3, "after 3 seconds"),
+    (60, "after a minute"),
+    (180, "after 3 minutes"),
+    (600, "after 10 minutes"),
 )
 _MAIL_POLICY: Final = (
     "sandbox allow-popups; default-src 'none'; img-src data: http: https:; style-src 'unsafe-inline'; "
@@ -61,6 +69,7 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
     posts: tuple[tuple[str, Handler], ...] = (
         ("/faults", pages.arm),
         ("/faults/remove", pages.disarm),
+        ("/faults/sent-lag", pages.delay_sent),
         ("/people", pages.switch),
         ("/people/do", pages.do),
         ("/people/clock", pages.advance),
@@ -184,7 +193,25 @@ class _Pages:
             menu=list(MENU.values()),
             speakers={(vendor, where): _speaker(vendor, where) for vendor in Vendor for where in Endpoint},
             accounts=list(self._world.accounts),
+            lags=_SENT_LAGS,
+            lag_of={
+                vendor: self._world.settings[vendor].sent_lag_seconds
+                for vendor, stand_in in self._stand_ins.items()
+                if Endpoint.LOOK_UP in stand_in.endpoints
+            },
         )
+
+    async def delay_sent(self, request: Request) -> Response:
+        form = await _form(request)
+        try:
+            settings = self._world.settings[Vendor(form.get("vendor", ""))]
+            seconds = float(form.get("seconds", ""))
+            if not 0 <= seconds <= _SENT_LAGS[-1][0]:
+                raise ValueError("A Sent folder lags by ten minutes at most here.")
+        except ValueError as error:
+            return self._faults_page(str(error))
+        settings.sent_lag_seconds = seconds
+        return redirect("/faults")
 
     async def arm(self, request: Request) -> Response:
         form = await _form(request)
@@ -275,7 +302,7 @@ class _Pages:
 
 
 def _speaker(vendor: Vendor, endpoint: Endpoint) -> str:
-    return VIA[vendor] if endpoint is Endpoint.SEND else _COMPANY[vendor]
+    return VIA[vendor] if endpoint in (Endpoint.SEND, Endpoint.LOOK_UP) else _COMPANY[vendor]
 
 
 def sentence(fault: Fault) -> str:

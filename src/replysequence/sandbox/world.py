@@ -14,8 +14,8 @@ What a vendor's stand-in uses:
 import hashlib
 import secrets
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +62,8 @@ class Message:
     arrived: bool
     in_sent: bool
     """Whether the sender's mailbox keeps a copy among the sent mail."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Extended properties that the sender's copy carries, by their id (Microsoft)."""
 
 
 @dataclass(kw_only=True)
@@ -76,6 +78,8 @@ class VendorSettings:
     """Of one account; what a send costs is the vendor's matter."""
     send_latency_seconds: float = 0.0
     """Real time that every send takes before it is accepted."""
+    sent_lag_seconds: float = 0.0
+    """How long after it was accepted a message can be found in the Sent folder through the API."""
 
 
 def _default_settings() -> dict[Vendor, VendorSettings]:
@@ -157,6 +161,7 @@ class World:
         thread_id: str | None = None,
         arrives: bool = True,
         in_sent: bool = True,
+        properties: Mapping[str, str] | None = None,
     ) -> Message:
         """Accept a message: ledger first, then the mailboxes. Call it once, right before answering success.
 
@@ -196,6 +201,7 @@ class World:
                 at=now,
                 arrived=arrives,
                 in_sent=in_sent,
+                properties=dict(properties or {}),
             )
         )
 
@@ -246,3 +252,10 @@ class World:
         """What lies in the Sent folder of `account`, newest first."""
         mine = account.casefold()
         return [m for m in reversed(self.messages.values()) if m.in_sent and m.account.casefold() == mine]
+
+    def found_in_sent(self, account: Account) -> list[Message]:
+        """What the vendor's API finds in the Sent folder of `account` by now, newest first."""
+        lag = timedelta(seconds=self.settings[account.vendor].sent_lag_seconds)
+        seen = self.clock.now() - lag
+        mine = (m for m in self.sent_by(account.email) if m.vendor is account.vendor)
+        return [m for m in mine if m.at <= seen]
