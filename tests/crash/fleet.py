@@ -196,6 +196,15 @@ class Providers:
         struck: list[dict[str, Any]] = self.control("GET", "/state")["strikes"]
         return struck
 
+    def grants(self) -> list[dict[str, Any]]:
+        """Every consent that was ever given, and whether it stands."""
+        given: list[dict[str, Any]] = self.control("GET", "/state")["grants"]
+        return given
+
+    def switch(self, email: str, *, vendor: str, **switches: object) -> None:
+        """Switch what is out of the ordinary for one account, or `do` something to it."""
+        self.control("POST", f"/accounts/{email}", {"vendor": vendor, **switches})
+
     def set_vendor(self, vendor: str, **settings: object) -> None:
         """Change limits and latency of one vendor."""
         self.control("POST", f"/vendors/{vendor}", settings)
@@ -230,6 +239,11 @@ class Fleet:
     def settings(self) -> Settings:
         """The settings of the app's processes, for parts of it that a test runs in its own process."""
         return settings_module.read(self.environ)
+
+    @property
+    def process_environ(self) -> dict[str, str]:
+        """The whole environment of a process of the app, for programs that a test starts itself."""
+        return {**os.environ, **self.environ}
 
     @property
     def web(self) -> list[Program]:

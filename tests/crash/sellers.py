@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, zip_longest
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from crash.fleet import Fleet
@@ -13,6 +14,8 @@ from replysequence.domain.draft import DraftContent
 from replysequence.domain.message import Address
 from replysequence.storage import users
 from support.consent import approve
+
+T = TypeVar("T")
 
 VENDORS = {"gmail": "google", "outlook": "microsoft"}
 MAILBOXES_OF_A_PERSON = 15
@@ -34,19 +37,28 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Box:
+    """A connected mailbox."""
+
+    connection_id: str
+    provider: str
+    email: str
+
+
+@dataclass(frozen=True)
 class Seller:
-    """A person with an API key, and their connected mailboxes: connection id → provider."""
+    """A person with an API key, and their connected mailboxes."""
 
     user_id: str
     api_key: str
-    mailboxes: Mapping[str, str]
+    mailboxes: tuple[Box, ...]
 
 
 class Desk:
     """Makes sellers and drafts with parts of the app in this process, on the fleet's database and sandbox."""
 
     def __init__(self, ships: Fleet, app: parts.App) -> None:
-        self._ships = ships
+        self.ships = ships
         self._app = app
 
     async def seller(self, mailboxes: Sequence[str] = ()) -> Seller:
@@ -60,11 +72,11 @@ class Desk:
             is_admin=False,
         )
         _, key = await self._app.services.signing_in.create_api_key(person.id, name="crash test")
-        ids = await asyncio.gather(*(self.connect(person.id, provider) for provider in mailboxes))
-        return Seller(person.id, key.reveal(), dict(zip(ids, mailboxes, strict=True)))
+        boxes = await asyncio.gather(*(self.connect(person.id, provider) for provider in mailboxes))
+        return Seller(person.id, key.reveal(), tuple(boxes))
 
-    async def connect(self, user_id: str, provider: str, *, email: str | None = None) -> str:
-        """Connect an account at this provider, a new one unless told; the connection's id."""
+    async def connect(self, user_id: str, provider: str, *, email: str | None = None) -> Box:
+        """Connect an account at this provider, a new one unless told."""
         email = email or self.new_account(provider)
         connecting = self._app.services.connecting
         url = await connecting.start(user_id, provider=provider, session_hash=BROWSER)
@@ -72,11 +84,11 @@ class Desk:
         finished = await connecting.finish(
             user_id, session_hash=BROWSER, provider=provider, parameters=parse_qsl(urlsplit(back).query)
         )
-        return finished.connection.id
+        return Box(finished.connection.id, provider, email)
 
     def new_account(self, provider: str) -> str:
         """Somebody at this provider whom nobody has connected yet; the address."""
-        return self._ships.providers.add_account(VENDORS[provider], f"box{next(_numbers)}@team.example")
+        return self.ships.providers.add_account(VENDORS[provider], f"box{next(_numbers)}@team.example")
 
     async def order(self, seller: Seller, *, connection_id: str | None = None) -> Order:
         """A draft of this seller, to leave by that mailbox, and the click on its button."""
@@ -97,24 +109,32 @@ class Desk:
         )
 
 
+def at_the_desk(ships: Fleet, work: Callable[[Desk], Awaitable[T]]) -> T:
+    """Do `work` at a desk of this fleet, from code that runs in no event loop."""
+
+    async def do() -> T:
+        async with parts.running(ships.settings) as app:
+            return await work(Desk(ships, app))
+
+    return asyncio.run(do())
+
+
 def campaign(ships: Fleet, *, mailboxes: Mapping[str, int], each: int = 0, relayed: int = 0) -> list[Order]:
     """Orders through so many new mailboxes of each provider, `each` of them a mailbox, and `relayed` ones of
     somebody who has connected nothing; taken from every mailbox in turn, as in life.
     """
-    return asyncio.run(_campaign(ships, mailboxes, each=each, relayed=relayed))
+    wanted = [provider for provider, number in mailboxes.items() for _ in range(number)]
 
-
-async def _campaign(ships: Fleet, mailboxes: Mapping[str, int], *, each: int, relayed: int) -> list[Order]:
-    async with parts.running(ships.settings) as app:
-        desk = Desk(ships, app)
-        wanted = [provider for provider, number in mailboxes.items() for _ in range(number)]
+    async def prepare(desk: Desk) -> list[Order]:
         queues: list[list[Order]] = []
         for start in range(0, len(wanted), MAILBOXES_OF_A_PERSON):
             seller = await desk.seller(wanted[start : start + MAILBOXES_OF_A_PERSON])
             queues += [
-                await desk.orders(seller, connection_id=connection_id, number=each)
-                for connection_id in seller.mailboxes
+                await desk.orders(seller, connection_id=mailbox.connection_id, number=each)
+                for mailbox in seller.mailboxes
             ]
         if relayed:
             queues.append(await desk.orders(await desk.seller(), connection_id=None, number=relayed))
         return [order for turn in zip_longest(*queues) for order in turn if order is not None]
+
+    return at_the_desk(ships, prepare)
