@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from replysequence.domain.errors import DatabaseUnavailable, InvalidInput
-from replysequence.storage.database import Database, notify, now, parse_url
+from replysequence.storage.database import CLOCK, Database, notify, now, parse_url
 from replysequence.storage.ids import new_id
+from replysequence.storage.wakeups import POSTGRESQL_CHANNEL
 
 
 def put(connection: Connection, name: str) -> str:
@@ -30,12 +32,19 @@ def put_and_fail(connection: Connection, name: str) -> None:
 
 
 async def listening(database: Database) -> None:
-    """Wait until wake-ups arrive, and those that were owed from before have."""
+    """Wait until wake-ups arrive, also from other processes, and those that were owed from before have."""
     ready = asyncio.Event()
-    database.listen("ready", ready.set)
-    while not ready.is_set():
-        await database.transaction(notify, "ready")
+    stop = database.listen("ready", ready.set)
+    while database.kind == "postgresql" and not ready.is_set():
+        say_as_another_process(database, "ready")
         await asyncio.sleep(0.01)
+    stop()
+
+
+def say_as_another_process(database: Database, channel: str) -> None:
+    address = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as other:
+        other.execute("SELECT pg_notify(%s, %s)", (POSTGRESQL_CHANNEL, f"other {channel}"))
 
 
 @pytest.fixture
@@ -155,6 +164,52 @@ async def test_a_listener_hears_other_processes_on_postgresql(empty_database_url
         await asyncio.wait_for(awake.wait(), 10)
     ours.close()
     other.close()
+
+
+async def test_many_notifies_of_a_process_reach_the_others_as_a_few_wakeups(empty_database_url: str) -> None:
+    ours, other = Database.open(empty_database_url), Database.open(empty_database_url)
+    if ours.kind == "postgresql":
+        heard: list[str] = []
+        ours.listen("coffee", lambda: heard.append("coffee"))
+        ours.listen("tea", lambda: heard.append("tea"))
+        await listening(ours)
+        heard.clear()
+        await asyncio.gather(*(other.transaction(notify, "coffee") for _ in range(200)))
+        await other.transaction(notify, "tea")
+        while "tea" not in heard:
+            await asyncio.sleep(0.01)
+        assert 1 <= heard.count("coffee") < 200
+    ours.close()
+    other.close()
+
+
+async def test_a_read_that_fails_does_not_hurt_those_that_are_read_with_it(database: Database) -> None:
+    await database.transaction(put, "a")
+
+    def fail(connection: Connection) -> None:
+        connection.execute(text("SELECT nothing FROM nowhere"))
+
+    works = [fail if number % 3 == 0 else names for number in range(60)]
+    outcomes = await asyncio.gather(*(database.read(work) for work in works), return_exceptions=True)
+    for work, outcome in zip(works, outcomes, strict=True):
+        assert isinstance(outcome, Exception) if work is fail else outcome == ["a"]
+
+
+async def test_a_read_sees_what_was_committed_before_it_was_asked_for(database: Database) -> None:
+    async def write_and_look(name: str) -> None:
+        await database.transaction(put, name)
+        assert name in await database.read(names)
+
+    await asyncio.gather(*(write_and_look(str(number)) for number in range(60)))
+
+
+async def test_the_clock_can_be_read_as_a_column(database: Database) -> None:
+    def read_both(connection: Connection) -> tuple[datetime, datetime, datetime]:
+        return now(connection), connection.execute(select(CLOCK)).scalar_one(), now(connection)
+
+    for moments in (await database.transaction(read_both), await database.read(read_both)):
+        assert list(moments) == sorted(moments)
+        assert moments[1].tzinfo is UTC
 
 
 async def test_the_clock_is_aware_and_moves_inside_a_transaction(database: Database) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
 from replysequence.domain.errors import DatabaseUnavailable
-from replysequence.storage.database import Database
+from replysequence.storage.database import Database, notify
 from replysequence.storage.transactions import PAUSES
 from storage.test_database import names, put
 
@@ -140,9 +140,12 @@ async def test_a_connection_that_the_server_closed_costs_nobody_an_error(databas
     if database.kind != "postgresql":
         return
     await asyncio.gather(*(database.transaction(put, str(number)) for number in range(20)))
+    await asyncio.gather(*(database.read(names) for _ in range(20)))
     cut_all_connections(database)
     await asyncio.gather(*(database.transaction(put, str(number)) for number in range(20, 40)))
-    assert len(await database.read(names)) == 40
+    assert [len(found) for found in await asyncio.gather(*(database.read(names) for _ in range(20)))] == [
+        40
+    ] * 20
 
 
 async def test_a_deadlock_is_resolved_by_trying_again(database: Database) -> None:
@@ -191,6 +194,23 @@ async def test_a_listener_hears_again_after_its_connection_was_lost(database: Da
     awake.clear()
     cut_all_connections(database)
     await asyncio.wait_for(awake.wait(), 20)  # it looks once, for what it may have missed
+
+
+async def test_who_notifies_goes_on_after_its_connection_was_lost(empty_database_url: str) -> None:
+    ours, other = Database.open(empty_database_url), Database.open(empty_database_url)
+    if ours.kind == "postgresql":
+        awake = asyncio.Event()
+        ours.listen("coffee", awake.set)
+        await other.transaction(notify, "coffee")
+        await asyncio.wait_for(awake.wait(), 10)
+        cut_all_connections(ours)
+        for _ in range(2):  # once for what was missed, once for what is said
+            awake.clear()
+            while not awake.is_set():
+                await other.transaction(notify, "coffee")
+                await asyncio.sleep(0.05)
+    ours.close()
+    other.close()
 
 
 async def test_an_error_of_the_database_shows_no_value(database: Database) -> None:

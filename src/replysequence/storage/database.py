@@ -6,23 +6,25 @@ on a database thread: one thread hop a transaction, not one a statement.
 
 import asyncio
 import concurrent.futures
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, Row, func, make_url, select
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, func, make_url, select
 from sqlalchemy.exc import ArgumentError
 
 from replysequence.domain.errors import InvalidInput
+from replysequence.storage import postgresql, sqlite
 from replysequence.storage.jobs import Job, JobQueue
-from replysequence.storage.postgresql import THREADS, postgresql_engine
-from replysequence.storage.sqlite import READERS, GroupCommit, sqlite_engine
+from replysequence.storage.reading import ReadingThreads
+from replysequence.storage.tables import UtcDateTime
 from replysequence.storage.transactions import TransactionThreads
-from replysequence.storage.wakeups import PostgresqlListener, Wakeups, notify
+from replysequence.storage.wakeups import PostgresqlListener, PostgresqlNotifier, Wakeups, notify
 
-__all__ = ["AnyRow", "Database", "Transaction", "engine_for", "notify", "now", "parse_url"]
+__all__ = ["CLOCK", "AnyRow", "Database", "Transaction", "engine_for", "notify", "now", "parse_url"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,14 +35,16 @@ Transaction: TypeAlias = Connection
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 """A row of whatever columns, for functions that turn rows into objects of the domain."""
 
-_CLOCK = select(func.clock_timestamp())
+CLOCK: ColumnElement[datetime] = func.clock_timestamp(type_=UtcDateTime())
+"""What :func:`now` gives, as a column: for who reads a row as well, and so saves a round trip."""
+
+_NOW = select(CLOCK)
 
 
 def now(connection: Connection) -> datetime:
     """The database's clock, aware UTC, which order and leases go by. On SQLite it is this machine's."""
     if connection.dialect.name == "postgresql":
-        moment: datetime = connection.execute(_CLOCK).scalar_one()
-        return moment.astimezone(UTC)
+        return connection.execute(_NOW).scalar_one()
     return datetime.now(UTC)
 
 
@@ -63,7 +67,9 @@ def parse_url(text: str) -> URL:
 def engine_for(url: URL) -> Engine:
     """An engine that may write, for migrations: apart from a Database and its threads."""
     return (
-        sqlite_engine(url, read_only=False) if url.get_backend_name() == "sqlite" else postgresql_engine(url)
+        sqlite.sqlite_engine(url, read_only=False)
+        if url.get_backend_name() == "sqlite"
+        else postgresql.postgresql_engine(url)
     )
 
 
@@ -81,22 +87,40 @@ class Database:
         self.kind: Literal["sqlite", "postgresql"] = (
             "sqlite" if url.get_backend_name() == "sqlite" else "postgresql"
         )
+        self._name = secrets.token_hex(8)
         self._wakeups = Wakeups()
         self._listener: PostgresqlListener | None = None
+        self._notifier: PostgresqlNotifier | None = None
         self._threads: list[Thread] = []
         self._queues: list[tuple[JobQueue, int]] = []
         self._writes = JobQueue()
-        self._reads = JobQueue() if self.kind == "sqlite" else self._writes
+        self._reads = JobQueue()
         if self.kind == "sqlite":
-            writer, reader = sqlite_engine(url, read_only=False), sqlite_engine(url, read_only=True)
-            self._engines = [writer, reader]
-            group_commit = GroupCommit(writer, jobs=self._writes, wakeups=self._wakeups)
-            self._start(group_commit.serve, self._writes, threads=1)
-            self._start(TransactionThreads(reader, jobs=self._reads).serve, self._reads, threads=READERS)
+            self._open_sqlite()
         else:
-            self._engines = [postgresql_engine(url)]
-            transactions = TransactionThreads(self._engines[0], jobs=self._writes)
-            self._start(transactions.serve, self._writes, threads=THREADS)
+            self._open_postgresql()
+
+    def _open_sqlite(self) -> None:
+        writer = sqlite.sqlite_engine(self.url, read_only=False)
+        reader = sqlite.sqlite_engine(self.url, read_only=True)
+        self._engines = [writer, reader]
+        commits = sqlite.GroupCommit(writer, jobs=self._writes, wakeups=self._wakeups)
+        self._start(commits.serve, self._writes, threads=1)
+        self._start(ReadingThreads(reader, jobs=self._reads).serve, self._reads, threads=sqlite.READERS)
+
+    def _open_postgresql(self) -> None:
+        engine = postgresql.postgresql_engine(self.url)
+        self._engines = [engine]
+        self._notifier = notifier = PostgresqlNotifier(engine, name=self._name)
+
+        def tell(channels: set[str]) -> None:
+            self._wakeups.wake(channels)
+            notifier.tell(channels)
+
+        transactions = TransactionThreads(engine, jobs=self._writes, tell=tell)
+        reads = ReadingThreads(engine.execution_options(isolation_level="AUTOCOMMIT"), jobs=self._reads)
+        self._start(transactions.serve, self._writes, threads=postgresql.WRITERS)
+        self._start(reads.serve, self._reads, threads=postgresql.READERS)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -125,13 +149,13 @@ class Database:
         return future.result()
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` on the running event loop after each :func:`notify` of ``channel``.
+        """Call ``callback`` on the running event loop after a :func:`notify` of ``channel``.
 
         Returns what ends that. On PostgreSQL it hears every process, on SQLite this one. A wake-up is a hint
-        that can be missed: look from time to time as well.
+        that can be missed, and one may stand for several: look from time to time as well.
         """
         if self.kind == "postgresql" and self._listener is None:
-            self._listener = PostgresqlListener(self._engines[0], wakeups=self._wakeups)
+            self._listener = PostgresqlListener(self._engines[0], name=self._name, wakeups=self._wakeups)
         return self._wakeups.listen(channel, callback)
 
     def close(self) -> None:
@@ -143,6 +167,8 @@ class Database:
             queue.close(takers=takers)
         for thread in self._threads:
             thread.join()
+        if self._notifier is not None:
+            self._notifier.close()
         for engine in self._engines:
             engine.dispose()
 

@@ -7,32 +7,38 @@ time to time.
 import asyncio
 import selectors
 import socket
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
+from typing import TypeAlias
 
 import psycopg
-from sqlalchemy import Connection, Engine, bindparam, func, select
+from sqlalchemy import Connection, Engine
 
 POSTGRESQL_CHANNEL = "replysequence"
 """The one channel that we LISTEN on; ours travel in the payload."""
 
 RETRY_SECONDS = 1.0
 
-_NOTIFY = select(func.pg_notify(POSTGRESQL_CHANNEL, bindparam("channel")))
+NOTIFY_PAUSE = 0.005
+"""Seconds between two NOTIFY of one process: what comes meanwhile goes along with the next. In its commit the server
+holds a lock that every other NOTIFY waits for (PostgreSQL's source, commands/async.c, checked 2026-11-22), so one in
+each transaction would put them all in a row."""
+
+Tell: TypeAlias = Callable[[set[str]], None]
+"""Takes the channels that a committed transaction notified."""
+
 _PENDING = "replysequence.notified"
 
 
 def notify(connection: Connection, channel: str) -> None:
     """Wake who listens to ``channel``, once the running transaction is committed and only then."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_NOTIFY, {"channel": channel})
-    else:
-        connection.info.setdefault(_PENDING, set()).add(channel)
+    connection.info.setdefault(_PENDING, set()).add(channel)
 
 
 def take_notified(connection: Connection) -> set[str]:
-    """The channels that a transaction on SQLite notified, and forget them."""
+    """The channels that a transaction notified, and forget them."""
     channels: set[str] = connection.info.pop(_PENDING, set())
     return channels
 
@@ -72,11 +78,70 @@ class Wakeups:
         self.wake(channels)
 
 
-class PostgresqlListener:
-    """A thread with its own connection that turns NOTIFY of any process into wake-ups of this one."""
+class PostgresqlNotifier:
+    """A thread with its own connection that tells the other processes; it starts with the first thing to tell.
 
-    def __init__(self, engine: Engine, *, wakeups: Wakeups) -> None:
+    ``name`` says who tells, so that those who have woken their own listeners already do not do it again.
+    """
+
+    def __init__(self, engine: Engine, *, name: str) -> None:
         self._engine = engine
+        self._name = name
+        self._changed = Condition()
+        self._channels: set[str] = set()
+        self._closing = False
+        self._thread: Thread | None = None
+
+    def tell(self, channels: set[str]) -> None:
+        """Let the others know of ``channels``, soon. Any thread."""
+        if not channels:
+            return
+        with self._changed:
+            self._channels |= channels
+            if self._thread is None and not self._closing:
+                self._thread = Thread(target=self._serve, name="database-notifier", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Tell what is left to tell, and stop."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _serve(self) -> None:
+        connection: psycopg.Connection | None = None
+        while channels := self._next():
+            try:
+                connection = connection or _connect(self._engine)
+                for channel in channels:
+                    connection.execute(
+                        "SELECT pg_notify(%s, %s)", (POSTGRESQL_CHANNEL, f"{self._name} {channel}")
+                    )
+            except psycopg.Error:  # a hint that is lost: who listens looks from time to time
+                if connection is not None:
+                    connection.close()
+                connection = None
+            time.sleep(NOTIFY_PAUSE)
+        if connection is not None:
+            connection.close()
+
+    def _next(self) -> set[str]:
+        """Wait for something to tell; empty when there will be nothing more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._channels or self._closing)
+            channels, self._channels = self._channels, set()
+            return channels
+
+
+class PostgresqlListener:
+    """A thread with its own connection that turns NOTIFY of other processes into wake-ups of this one."""
+
+    def __init__(self, engine: Engine, *, name: str, wakeups: Wakeups) -> None:
+        self._engine = engine
+        self._name = name
         self._wakeups = wakeups
         self._closing, self._woken = socket.socketpair()
         self._thread = Thread(target=self._serve, name="database-listener", daemon=True)
@@ -98,12 +163,12 @@ class PostgresqlListener:
                     return
 
     def _listen_until_closing(self) -> bool:
-        arguments, parameters = self._engine.dialect.create_connect_args(self._engine.url)
-        with psycopg.connect(*arguments, **parameters, autocommit=True) as connection:
+        with _connect(self._engine) as connection:
             connection.execute(f"LISTEN {POSTGRESQL_CHANNEL}")
             self._wakeups.wake_all()  # what was sent while nobody listened
             while not self._closing_before_input(connection):
-                self._wakeups.wake({notice.payload for notice in connection.notifies(timeout=0)})
+                notices = (notice.payload.partition(" ") for notice in connection.notifies(timeout=0))
+                self._wakeups.wake({channel for name, _, channel in notices if name != self._name})
         return True
 
     def _closing_before_input(self, connection: psycopg.Connection) -> bool:
@@ -116,3 +181,8 @@ class PostgresqlListener:
         with selectors.DefaultSelector() as selector:
             selector.register(self._woken, selectors.EVENT_READ)
             return bool(selector.select(seconds))
+
+
+def _connect(engine: Engine) -> psycopg.Connection:
+    arguments, parameters = engine.dialect.create_connect_args(engine.url)
+    return psycopg.connect(*arguments, **parameters, autocommit=True)
