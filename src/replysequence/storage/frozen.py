@@ -40,7 +40,7 @@ def freeze_envelope(message: Message) -> str:
     )
 
 
-def thaw(frozen: str, envelope: str, *, send_id: str, files: Mapping[str, Attachment]) -> Message:
+def thaw(frozen: str, envelope: str, *, send_id: str | None, files: Mapping[str, Attachment]) -> Message:
     """The message again, with ``files`` by attachment id. The same send always gives the same message."""
     words = json.loads(frozen)
     people = json.loads(envelope)
