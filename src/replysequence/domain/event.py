@@ -26,6 +26,7 @@ class Kind(StrEnum):
     CONNECTION_CONNECTED = "connection.connected"
     CONNECTION_RECONNECTED = "connection.reconnected"
     CONNECTION_RECONNECT_NEEDED = "connection.reconnect_needed"
+    CONNECTION_OWNER_TOLD = "connection.owner_told"
     CONNECTION_DEFAULT_CHANGED = "connection.default_changed"
     CONNECTION_DISCONNECTED = "connection.disconnected"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from replysequence.providers.registry import Registry
 from replysequence.services.connecting import Connecting
+from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
@@ -22,6 +23,7 @@ class Services:
     drafting: Drafting
     sending: Sending
     settling: Settling
+    deciding: Deciding
     history: History
     registry: Registry
     public_url: str

@@ -2,16 +2,17 @@
 
 import asyncio
 from dataclasses import dataclass
+from enum import StrEnum
 
 from replysequence import logs
 from replysequence.domain.connection import Connection, ConnectionStatus
-from replysequence.domain.errors import NotFound, ProviderError, VaultError
+from replysequence.domain.errors import Conflict, NotFound, ProviderError, VaultError
 from replysequence.providers import oauth
 from replysequence.providers.base import Connectable
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.services.tokens import disconnected
-from replysequence.storage import connection_tokens, connections, holding
+from replysequence.storage import connection_tokens, connections, deciding, holding, sends
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.database import Database, Transaction, now
 from replysequence.storage.vault import Vault
@@ -21,6 +22,23 @@ _log = logs.logger("services.disconnecting")
 _PATIENCE = 5.0
 _POLL = 0.1
 """Seconds that a disconnect waits for sends on the wire, and between two looks."""
+
+
+class Waiting(StrEnum):
+    """What becomes of the sends that an account still has when it is disconnected."""
+
+    KEEP = "keep"
+    """They wait until their owner takes them back, or sends their drafts from another account."""
+    CANCEL = "cancel"
+    """They are taken back, all but what is on the wire or may be out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What an account has not ended: sends that a disconnect would leave waiting, and those with an unknown outcome."""
+
+    waiting: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +53,9 @@ class Disconnected:
     removal_url: str | None
     waiting: int
     """Sends that now wait for a decision."""
+    cancelled: int
+    unknown: int
+    """Sends whose outcome nobody knows: from now on only their owner can settle them."""
 
 
 class Disconnecting:
@@ -46,18 +67,22 @@ class Disconnecting:
         self._http = http
         self._vault = vault
 
-    async def unfinished(self, user_id: str, *, connection_id: str) -> int:
-        """How many sends of this account have not ended: what a disconnect would leave waiting. Raises
-        :class:`NotFound`.
-        """
+    async def unfinished(self, user_id: str, *, connection_id: str) -> Unfinished:
+        """What this account has not ended. Raises :class:`NotFound`."""
         return await self._database.read(_unfinished, user_id=user_id, connection_id=connection_id)
 
     async def disconnect(
-        self, user_id: str, *, provider: str, connection_id: str | None = None
+        self,
+        user_id: str,
+        *,
+        provider: str,
+        connection_id: str | None = None,
+        waiting: Waiting = Waiting.KEEP,
     ) -> list[Disconnected]:
         """Take down one connection, or all of a provider: stop claims, revoke where that can be done, wipe.
 
-        Raises :class:`NotFound` when there is none.
+        ``waiting`` says what becomes of sends that have not left; none is ever sent another way by this. Raises
+        :class:`NotFound` when there is none.
         """
         connectable = self._registry.connectable(provider)
         mine = await self._database.read(connections.list_for_user, user_id=user_id)
@@ -68,7 +93,7 @@ class Disconnecting:
         ]
         if connection_id is not None and not chosen:
             raise NotFound("connection")
-        return [await self._disconnect(connectable, each) for each in chosen]
+        return [await self._disconnect(connectable, each, choice=waiting) for each in chosen]
 
     async def finish_disconnects(self) -> int:
         """Finish what is still being taken down, also by a process that died; returns how many. For
@@ -84,14 +109,19 @@ class Disconnecting:
                 done += 1
         return done
 
-    async def _disconnect(self, connectable: Connectable, mailbox: Connection) -> Disconnected:
-        waiting = await self._database.transaction(_begin_disconnect, mailbox=mailbox)
+    async def _disconnect(
+        self, connectable: Connectable, mailbox: Connection, *, choice: Waiting
+    ) -> Disconnected:
+        cancelled = await self._database.transaction(_begin_disconnect, mailbox=mailbox, choice=choice)
         # What is on the wire may end; if that takes long, a worker finishes the rest.
         deadline = asyncio.get_running_loop().time() + _PATIENCE
         while in_flight := await self._database.read(holding.in_flight, connection_id=mailbox.id):
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(_POLL)
+        # What was on the wire and came back waits now too.
+        cancelled += await self._database.transaction(_hold, mailbox=mailbox, choice=choice)
+        left = await self._database.read(_left, mailbox=mailbox)
         revoked = False if in_flight else await self._take_down(connectable, mailbox)
         return Disconnected(
             connection_id=mailbox.id,
@@ -99,7 +129,9 @@ class Disconnecting:
             finished=not in_flight,
             revoked=revoked,
             removal_url=None if revoked else connectable.removal_url(mailbox.issuer),
-            waiting=waiting,
+            waiting=left.waiting,
+            cancelled=cancelled,
+            unknown=left.unknown,
         )
 
     async def _take_down(self, connectable: Connectable, mailbox: Connection) -> bool:
@@ -125,22 +157,60 @@ class Disconnecting:
             return False
 
 
-def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> int:
+def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> Unfinished:
     mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
-    return holding.unfinished(transaction, connection_id=mine.id)
+    return Unfinished(
+        waiting=holding.unfinished(transaction, connection_id=mine.id),
+        unknown=deciding.unknown(transaction, user_id=user_id, connection_id=mine.id),
+    )
 
 
-def _begin_disconnect(transaction: Transaction, *, mailbox: Connection) -> int:
-    """Stop claims; returns how many sends now wait for a decision. Raises :class:`NotFound`."""
+def _left(transaction: Transaction, *, mailbox: Connection) -> Unfinished:
+    return Unfinished(
+        waiting=holding.held(transaction, connection_id=mailbox.id),
+        unknown=deciding.unknown(transaction, user_id=mailbox.user_id, connection_id=mailbox.id),
+    )
+
+
+def _begin_disconnect(transaction: Transaction, *, mailbox: Connection, choice: Waiting) -> int:
+    """Stop claims, and do with the sends what was chosen; returns how many were cancelled. Raises
+    :class:`NotFound`.
+    """
     connections.begin_disconnect(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+    return _hold(transaction, mailbox=mailbox, choice=choice)
+
+
+def _hold(transaction: Transaction, *, mailbox: Connection, choice: Waiting) -> int:
+    """Let what has not begun wait, or take it back, with what a worker only prepares; returns how many were cancelled.
+    Does nothing once the owner has connected the account again.
+    """
+    if not _is_going(transaction, mailbox=mailbox):
+        return 0
+    at = now(transaction)
     why = disconnected(mailbox.email)
-    return holding.hold(
+    holding.hold(
         transaction,
         connection_id=mailbox.id,
         reason=why.code,
         explanation=why.message,
-        at=now(transaction),
+        at=at,
     )
+    if choice is Waiting.KEEP:
+        return 0
+    prepared = 0
+    for send_id in holding.prepared(transaction, connection_id=mailbox.id):
+        try:
+            sends.cancel(transaction, user_id=mailbox.user_id, send_id=send_id, at=at)
+        except Conflict:  # an earlier attempt may be out
+            continue
+        prepared += 1
+    waiting = deciding.cancel_all(transaction, user_id=mailbox.user_id, connection_id=mailbox.id, at=at)
+    return prepared + len(waiting)
+
+
+def _is_going(transaction: Transaction, *, mailbox: Connection) -> bool:
+    mine = connections.list_for_user(transaction, user_id=mailbox.user_id)
+    return any(each.id == mailbox.id and each.status is ConnectionStatus.DISCONNECTING for each in mine)
 
 
 def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> SealedTokens | None:

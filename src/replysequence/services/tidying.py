@@ -1,6 +1,6 @@
 """Removes what is over and would only pile up. Never a send, a draft or an event."""
 
-from replysequence.storage import oauth_attempts, sessions, throttles, webhook_deliveries
+from replysequence.storage import alerts, oauth_attempts, sessions, throttles, webhook_deliveries
 from replysequence.storage.database import Database
 
 _FORGETTERS = (
@@ -8,11 +8,13 @@ _FORGETTERS = (
     sessions.forget_ended,
     throttles.forget_idle,
     webhook_deliveries.forget_old,
+    alerts.forget_old,
 )
 
 
 async def tidy(database: Database) -> int:
-    """Remove ended sessions, OAuth attempts that nobody came back from, idle throttles and old notes of webhooks.
+    """Remove ended sessions, OAuth attempts that nobody came back from, idle throttles, and old notes of webhooks and
+    alerts.
 
     Returns how many rows that were. Any process may do it at any time.
     """
