@@ -17,6 +17,7 @@ from replysequence.domain.address import Address
 from replysequence.web import notices, words
 from replysequence.web.callers import caller_or_none
 from replysequence.web.security import Cookies
+from replysequence.web.standing import held_of
 
 STATIC: Final = Path(str(files("replysequence.web").joinpath("static")))
 
@@ -59,7 +60,11 @@ def static_url(path: str) -> str:
 
 def _common(request: Request) -> dict[str, object]:
     caller = caller_or_none(request)
-    return {"person": caller.person if caller else None, "path": request.url.path}
+    return {
+        "person": caller.person if caller else None,
+        "path": request.url.path,
+        "held": held_of(request),
+    }
 
 
 @cache

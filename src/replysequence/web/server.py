@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -17,6 +17,7 @@ from replysequence.web.envelope import Envelope
 from replysequence.web.gate import Gate
 from replysequence.web.rendering import STATIC
 from replysequence.web.security import Cookies
+from replysequence.web.standing import look
 
 _A_YEAR = "public, max-age=31536000, immutable"
 
@@ -45,8 +46,10 @@ def create(services: Services, *, problems: Problems = _no_problems) -> FastAPI:
     app.state.cookies = Cookies(secure=services.secure_cookies)
     app.state.problems = problems
     errors.install(app)
-    for router in (*api.ROUTERS, *pages.ROUTERS):
+    for router in api.ROUTERS:
         app.include_router(router)
+    for router in pages.ROUTERS:
+        app.include_router(router, dependencies=[Depends(look)])
     app.mount("/static", _Static(directory=STATIC), name="static")
     # The last one added is the outermost.
     app.add_middleware(Utf8Forms)

@@ -45,6 +45,12 @@ STATES: Final[Mapping[State, StateWords]] = {
     State.CANCELLED: StateWords("Cancelled", "plain", "Taken back before anything left."),
 }
 
+HELD: Final[Mapping[str, str]] = {
+    "asks_first": "Held. It leaves only if you say so.",
+    "disconnected": "Held. It does not leave by itself any more.",
+}
+"""What a waiting send means that nothing but its owner's word can move, by its reason."""
+
 OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SENT: "Accepted",
     Outcome.REFUSED: "Refused",
@@ -101,6 +107,7 @@ EVENTS: Final[Mapping[Kind, str]] = {
     Kind.CONNECTION_CONNECTED: "Account connected",
     Kind.CONNECTION_RECONNECTED: "Account connected again",
     Kind.CONNECTION_RECONNECT_NEEDED: "Account needs reconnecting",
+    Kind.CONNECTION_OWNER_TOLD: "Mail sent about the broken account",
     Kind.CONNECTION_DEFAULT_CHANGED: "Default account changed",
     Kind.CONNECTION_DISCONNECTED: "Account disconnected",
     Kind.DRAFT_CREATED: "Draft written",

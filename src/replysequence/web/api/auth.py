@@ -83,13 +83,20 @@ def _success(connected: Connected) -> Notice:
     if wanted is not None:
         text = f"You were about to reconnect {wanted}, and signed in as {email}."
         return Notice("info", text, code="other_account", details={"expected": wanted, "actual": email})
-    if connected.released:
-        moving = (
-            "message that waited for it is" if connected.released == 1 else "messages that waited for it are"
-        )
-        return Notice("good", f"{email} is connected again. {connected.released} {moving} on the way.")
+    if connected.released or connected.asking:
+        return Notice("good", f"{email} is connected again. {_set_free(connected)}", code="held")
     again = " again" if connected.reconnected else ""
     return Notice("good", f"{email} is connected{again}. Your drafts can leave from it.")
+
+
+def _set_free(connected: Connected) -> str:
+    """What becomes of the messages that waited for this account."""
+    going, asking = connected.released, connected.asking
+    now = f"{going} message{'' if going == 1 else 's'} that waited {'goes' if going == 1 else 'go'} out now"
+    old = f"{asking} {'is' if asking == 1 else 'are'} older than two days and {'waits' if asking == 1 else 'wait'}"
+    if not asking:
+        return f"{now}."
+    return f"{now}, {old} for your word." if going else f"{old} for your word."
 
 
 def _failure(error: ReplySequenceError, *, provider: str) -> Notice:

@@ -14,6 +14,7 @@ from replysequence.domain.draft import DraftContent
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Attachment, media_type, parse_message_id, parse_message_ids
 from replysequence.domain.send import Verdict
+from replysequence.services.disconnecting import Waiting
 
 _MOST_PEOPLE = 500
 _MOST_FILES = 100
@@ -164,9 +165,13 @@ class SettleInput(Input):
 
 
 class DisconnectInput(Input):
-    """Which account; without it every account of that provider."""
+    """Which account; without it every account of that provider. ``sends``: what becomes of those that have not left.
+
+    ``keep``: they wait, and leave from no other account. ``cancel``: they are taken back, all but what is on the wire.
+    """
 
     connection_id: UUID | None = None
+    sends: Waiting = Waiting.KEEP
 
 
 class DefaultInput(Input):

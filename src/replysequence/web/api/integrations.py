@@ -32,9 +32,12 @@ async def disconnect(
     provider: ProviderName, services: TheServices, caller: SignedIn, body: DisconnectInput | None = None
 ) -> DisconnectAnswer:
     """Without ``connection_id`` every account of that provider. Consent is revoked where that can be done."""
-    wanted = body.connection_id if body else None
+    asked = body or DisconnectInput()
     done = await services.disconnecting.disconnect(
-        caller.id, provider=provider, connection_id=str(wanted) if wanted else None
+        caller.id,
+        provider=provider,
+        connection_id=str(asked.connection_id) if asked.connection_id else None,
+        waiting=asked.sends,
     )
     return DisconnectAnswer(disconnected=[DisconnectedAnswer.of(one) for one in done])
 

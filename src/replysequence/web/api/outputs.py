@@ -348,7 +348,8 @@ class IntegrationsAnswer(BaseModel):
 class DisconnectedAnswer(BaseModel):
     """``revoked``: the provider took our consent back. Else the person removes it at ``removal_url``.
 
-    ``waiting`` is how many sends now wait: cancel them, then send their drafts from another account.
+    ``waiting`` is how many sends now wait: cancel them, then send their drafts from another account. ``cancelled`` is
+    how many were taken back. ``unknown`` is how many have an outcome that nobody knows: settle them by hand.
     """
 
     connection_id: str
@@ -356,6 +357,8 @@ class DisconnectedAnswer(BaseModel):
     revoked: bool
     removal_url: str | None
     waiting: int
+    cancelled: int
+    unknown: int
 
     @classmethod
     def of(cls, done: Disconnected) -> "DisconnectedAnswer":
@@ -365,6 +368,8 @@ class DisconnectedAnswer(BaseModel):
             revoked=done.revoked,
             removal_url=done.removal_url,
             waiting=done.waiting,
+            cancelled=done.cancelled,
+            unknown=done.unknown,
         )
 
 

@@ -87,6 +87,14 @@ async def cancel(send_id: SendId, services: TheServices, caller: SignedIn) -> Se
     return SendAnswer.of(await services.sending.cancel(caller.id, send_id=str(send_id)))
 
 
+@router.post("/api/sends/{send_id}/release", summary="Let a send that asks first leave after all")
+async def release(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
+    """For a send that is ``waiting`` with the reason ``asks_first``: it was to leave more than 48 hours before its
+    account was connected again. Answers 409 for any other.
+    """
+    return SendAnswer.of(await services.deciding.release(caller.id, send_id=str(send_id)))
+
+
 @router.post("/api/sends/{send_id}/settle", summary="Say what became of an unknown send")
 async def settle(send_id: SendId, body: SettleInput, services: TheServices, caller: SignedIn) -> SendAnswer:
     """With ``send_again`` the answer is the new send; its ``previous_send_id`` is this one."""

@@ -1,17 +1,22 @@
 """Settings → Integrations."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Request, Response
 
 from replysequence.domain.connection import Connection
-from replysequence.domain.errors import NotFound
+from replysequence.domain.errors import InvalidInput, NotFound
 from replysequence.services import Services
 from replysequence.services.connecting import ProviderCard
-from replysequence.services.disconnecting import Disconnected
+from replysequence.services.deciding import Moved
+from replysequence.services.disconnecting import Disconnected, Waiting
 from replysequence.web.api.auth import INTEGRATIONS
 from replysequence.web.api.inputs import Uuid
 from replysequence.web.callers import AtABrowser, TheCookies, TheServices
 from replysequence.web.notices import Notice, go
+from replysequence.web.pages.held import accounts_that_send, said_of
 from replysequence.web.rendering import render
+from replysequence.web.standing import held_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,7 +29,8 @@ async def settings(cookies: TheCookies, _: AtABrowser) -> Response:
 @router.get(INTEGRATIONS)
 async def integrations(request: Request, services: TheServices, caller: AtABrowser) -> Response:
     categories = await services.connecting.integrations(caller.id)
-    return render(request, "integrations.html", categories=categories)
+    waits = {one.connection_id: one.waiting for one in held_of(request)}
+    return render(request, "integrations.html", categories=categories, waits=waits)
 
 
 @router.post("/settings/integrations/{connection_id}/default")
@@ -42,17 +48,43 @@ async def ask_to_disconnect(
     connection_id: Uuid, request: Request, services: TheServices, caller: AtABrowser
 ) -> Response:
     card, connection = await _find(services, caller.id, connection_id=str(connection_id))
-    waiting = await services.disconnecting.unfinished(caller.id, connection_id=connection.id)
-    return render(request, "disconnect.html", card=card, connection=connection, waiting=waiting)
+    unfinished = await services.disconnecting.unfinished(caller.id, connection_id=connection.id)
+    others = [each for each in await accounts_that_send(services, caller.id) if each.id != connection.id]
+    return render(
+        request, "disconnect.html", card=card, connection=connection, unfinished=unfinished, others=others
+    )
 
 
 @router.post("/settings/integrations/{connection_id}/disconnect")
 async def disconnect(
-    connection_id: Uuid, services: TheServices, cookies: TheCookies, caller: AtABrowser
+    connection_id: Uuid,
+    *,
+    services: TheServices,
+    cookies: TheCookies,
+    caller: AtABrowser,
+    sends: Annotated[Literal["keep", "cancel", "another"], Form()] = "keep",
+    other_id: Annotated[str, Form()] = "",
 ) -> Response:
+    """Take an account down. ``sends`` says what becomes of what has not left; ``another``: its drafts are sent from
+    the account ``other_id``.
+    """
     card, connection = await _find(services, caller.id, connection_id=str(connection_id))
-    done = await services.disconnecting.disconnect(caller.id, provider=card.name, connection_id=connection.id)
-    return go(INTEGRATIONS, cookies=cookies, notice=_farewell(done[0], card=card) if done else None)
+    if sends == "another":
+        try:
+            await services.deciding.require_other(caller.id, connection_id=connection.id, other_id=other_id)
+        except InvalidInput as error:
+            notice = Notice("bad", f"Nothing was disconnected. {error.message}")
+            return go(f"{INTEGRATIONS}/{connection.id}/disconnect", cookies=cookies, notice=notice)
+    waiting = Waiting.CANCEL if sends == "cancel" else Waiting.KEEP
+    [done] = await services.disconnecting.disconnect(
+        caller.id, provider=card.name, connection_id=connection.id, waiting=waiting
+    )
+    moved = None
+    if sends == "another" and done.waiting:
+        moved = await services.deciding.send_from_another(
+            caller.id, connection_id=connection.id, other_id=other_id
+        )
+    return go(INTEGRATIONS, cookies=cookies, notice=_farewell(done, card=card, moved=moved))
 
 
 async def _find(services: Services, user_id: str, *, connection_id: str) -> tuple[ProviderCard, Connection]:
@@ -64,10 +96,14 @@ async def _find(services: Services, user_id: str, *, connection_id: str) -> tupl
     raise NotFound("account")
 
 
-def _farewell(done: Disconnected, *, card: ProviderCard) -> Notice:
+def _farewell(done: Disconnected, *, card: ProviderCard, moved: Moved | None) -> Notice:
     gone = f"{done.email} is disconnected, and what we stored to use it is wiped."
-    if done.waiting:
-        gone += f" Messages that wait for it: {done.waiting}. You find them under Sends."
+    if done.cancelled:
+        gone += f" Messages that were cancelled: {done.cancelled}."
+    if moved is not None:
+        gone += f" {said_of(moved).text}"
+    elif done.waiting:
+        gone += f" Messages that wait for your word: {done.waiting}. You find them under Sends."
     if done.revoked:
         return Notice("good", f"{gone} {card.title} took the permission back.")
     if done.removal_url is None:

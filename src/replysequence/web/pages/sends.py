@@ -61,13 +61,20 @@ async def line(send_id: SendId, request: Request, services: TheServices, caller:
 
 
 @router.post("/sends/{send_id}/cancel")
-async def cancel(send_id: SendId, services: TheServices, cookies: TheCookies, caller: AtABrowser) -> Response:
+async def cancel(
+    send_id: SendId,
+    services: TheServices,
+    cookies: TheCookies,
+    caller: AtABrowser,
+    then: Annotated[str, Form()] = "",
+) -> Response:
+    """Take one back; ``then`` is ``held`` where the reader came from the list of what waits."""
     try:
         await services.sending.cancel(caller.id, send_id=str(send_id))
         notice = Notice("good", "Cancelled. The message was not sent.")
     except Conflict as error:
         notice = Notice("bad", error.message)
-    return go(f"/sends/{send_id}", cookies=cookies, notice=notice)
+    return go("/sends/held" if then == "held" else f"/sends/{send_id}", cookies=cookies, notice=notice)
 
 
 @router.post("/sends/{send_id}/settle")
