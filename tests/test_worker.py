@@ -4,7 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,11 +93,11 @@ async def test_at_a_stop_what_is_on_the_wire_ends_and_nothing_new_begins(
 async def test_a_bad_round_does_not_end_the_loop(office: Opening, monkeypatch: pytest.MonkeyPatch) -> None:
     claim, rounds = Dispatching.claim, []
 
-    async def broken_once(self: Dispatching, *, limit: int) -> object:
-        rounds.append(limit)
+    async def broken_once(self: Dispatching, *, room: Mapping[str, int]) -> object:
+        rounds.append(room)
         if len(rounds) == 1:
             raise ZeroDivisionError
-        return await claim(self, limit=limit)
+        return await claim(self, room=room)
 
     monkeypatch.setattr(Dispatching, "claim", broken_once)
     monkeypatch.setattr(worker, "LONGEST_SLEEP", 0.01)

@@ -46,6 +46,7 @@ OWN_VARIABLES = (
 )
 """The settings that are not a provider's."""
 
+LARGEST_NUMBER = 1_000_000
 _LOG_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR"}
 
 
@@ -181,6 +182,11 @@ def _check_address(value: str) -> str | None:
     return None
 
 
+def _check_number(value: str) -> str | None:
+    is_number = value.isascii() and value.isdigit() and 0 < int(value) <= LARGEST_NUMBER
+    return None if is_number else f"must be a whole number from 1 to {LARGEST_NUMBER}"
+
+
 def _is_network(text: str) -> bool:
     try:
         ipaddress.ip_network(text)
@@ -192,4 +198,5 @@ def _is_network(text: str) -> bool:
 _CHECKS: Mapping[VariableKind, Callable[[str], str | None]] = {
     VariableKind.URL: _check_url,
     VariableKind.ADDRESS: _check_address,
+    VariableKind.NUMBER: _check_number,
 }

@@ -10,6 +10,7 @@ from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.sending import SENDS_CHANNEL
+from replysequence.services.telling import Telling
 from replysequence.services.tidying import tidy
 from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Database
@@ -17,12 +18,16 @@ from replysequence.storage.incarnations import Incarnation
 
 _log = logs.logger("worker")
 
-AT_A_TIME = 100
-"""Sends in hand at the same time, over all mailboxes."""
+AT_A_TIME = 400
+"""Sends in hand at the same time, by provider: one that hangs takes no place from the others."""
 LONGEST_SLEEP = 1.0
 """Seconds between two looks when no wake-up comes: wake-ups are hints."""
+SHORTEST_SLEEP = 0.005
+"""Seconds between two claims in a busy time, so that each takes several sends."""
 REAP_EVERY = 5.0
 """Seconds between two looks for dead processes."""
+TELL_EVERY = 5.0
+"""Seconds between two looks for people who are to be told that their account broke."""
 TIDY_EVERY = 3600.0
 """Seconds between two rounds of removing what is over."""
 FINISH_WITHIN = 150.0
@@ -39,15 +44,18 @@ class Worker:
         database: Database,
         dispatching: Dispatching,
         disconnecting: Disconnecting,
+        telling: Telling,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
         self._incarnation = incarnation
         self._dispatching = dispatching
         self._disconnecting = disconnecting
+        self._telling = telling
         self._wake = asyncio.Event()
         self._stopping = False
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
+        self._in_hand = dict.fromkeys(dispatching.senders, 0)
 
     async def run(self) -> None:
         """Work until :meth:`stop`; then finish what is in hand and return."""
@@ -56,6 +64,7 @@ class Worker:
         others = [
             asyncio.create_task(_now_and_then(self._look_after_the_dead, every=REAP_EVERY), name="reaper"),
             asyncio.create_task(_now_and_then(self._tidy, every=TIDY_EVERY), name="tidier"),
+            asyncio.create_task(_now_and_then(self._tell, every=TELL_EVERY), name="teller"),
         ]
         try:
             while not self._stopping:
@@ -75,13 +84,15 @@ class Worker:
 
     async def _round(self) -> None:
         self._wake.clear()
-        free = AT_A_TIME - len(self._running)
         try:
-            claimed = await self._dispatching.claim(limit=free) if free else []
+            room = {via: AT_A_TIME - count for via, count in self._in_hand.items()}
+            claimed, again_in = await self._dispatching.claim(room=room)
             for send in claimed:
                 self._take(send)
-            if not claimed and not self._stopping:
-                await self._sleep(await self._dispatching.next_due() if free else None)
+            if claimed:
+                await asyncio.sleep(SHORTEST_SLEEP)
+            elif not self._stopping:
+                await self._sleep(again_in)
         except DatabaseUnavailable as error:
             _log.error("worker.database_unavailable", error=error)
             await self._sleep(None)
@@ -91,17 +102,18 @@ class Worker:
 
     def _take(self, send: Claimed) -> None:
         task = asyncio.create_task(self._dispatching.carry_out(send), name=f"send-{send.id}")
-        self._running.add(task)
+        self._running[task] = send.via
+        self._in_hand[send.via] += 1
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._in_hand[self._running.pop(task)] -= 1
         self._wake.set()
         if not task.cancelled() and task.exception() is not None:
             _log.error("worker.task_broke", task=task.get_name(), error=task.exception())
 
     async def _sleep(self, due_in: float | None) -> None:
-        pause = LONGEST_SLEEP if due_in is None else min(due_in, LONGEST_SLEEP)
+        pause = LONGEST_SLEEP if due_in is None else min(max(due_in, SHORTEST_SLEEP), LONGEST_SLEEP)
         try:
             await asyncio.wait_for(self._wake.wait(), timeout=pause)
         except TimeoutError:
@@ -116,6 +128,9 @@ class Worker:
         if await self._dispatching.reap():
             self._wake.set()
         await self._disconnecting.finish_disconnects()
+
+    async def _tell(self) -> None:
+        await self._telling.tell()
 
     async def _tidy(self) -> None:
         await tidy(self._database)

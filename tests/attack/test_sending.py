@@ -130,7 +130,7 @@ async def test_a_send_cancelled_in_a_workers_hands_does_not_leave_and_is_no_cras
         await it.connect(alice)
         send = await it.accept(alice)
         with structlog.testing.capture_logs() as lines:
-            (claimed,) = await it.dispatching.claim(limit=1)
+            (claimed,) = await it.claim()
             await it.app.services.sending.cancel(alice, send_id=send.id)
             await asyncio.gather(it.dispatching.carry_out(claimed))
         assert [line["event"] for line in lines if line["log_level"] == "error"] == []

@@ -206,11 +206,13 @@ async def test_what_the_check_lets_through_can_be_prepared(*, entry: type[Provid
 async def test_its_limits_are_told(*, entry: type[Provider]) -> None:
     http = HttpClient()
     registry = Registry({}, http, providers=ENTRIES)
-    limits = sender_at(entry, "http://127.0.0.1:1", http).limits
+    sender = sender_at(entry, "http://127.0.0.1:1", http)
+    pace = registry.pace(entry.name, "alice@acme.example" if isinstance(sender, Mailbox) else None)
 
-    assert registry.concurrency()[entry.name] == limits.concurrency >= 1
-    assert limits.per_minute >= 1
-    assert limits.recipients >= 1
+    assert entry.name in registry.senders()
+    assert pace.concurrency >= 1
+    assert 0 < pace.rate.interval.total_seconds() <= 10
+    assert sender.limits.recipients >= 1
     await http.close()
 
 

@@ -88,7 +88,12 @@ async def test_a_send_that_meets_a_disconnect_waits_with_the_words_of_those_it_h
         mailbox = await it.connect(alice)
         claimed, held = await it.accept(alice), await it.accept(alice)
         await it.app.database.transaction(
-            claims.claim, incarnation=new_id(), concurrency={"gmail": 1}, limit=1, at=LATE
+            claims.claim,
+            incarnation=new_id(),
+            room={"gmail": 1},
+            pace_of=it.app.registry.pace,
+            shared={},
+            at=LATE,
         )
         (gone,) = await it.app.services.disconnecting.disconnect(alice, provider="gmail")
         assert (gone.finished, (await it.get(claimed)).state) == (False, State.CLAIMED)

@@ -339,7 +339,7 @@ async def test_a_claim_whose_confirmation_was_lost_is_given_back(
         with monkeypatch.context() as patched:
             patched.setattr(it.app.database, "transaction", unconfirmed)
             with pytest.raises(DatabaseUnavailable):
-                await it.dispatching.claim(limit=10)
+                await it.claim()
         assert (await it.get(send)).state is State.CLAIMED
         await it.work()
         assert (await it.get(send)).state is State.SENT

@@ -7,12 +7,11 @@ import pytest
 
 from replysequence.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from replysequence.domain.event import Kind
-from replysequence.domain.send import Send, State, Verdict
+from replysequence.domain.send import GIVE_UP_AFTER, Send, State, Verdict
 from replysequence.sandbox import svix
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Fault
 from replysequence.sandbox.world import RESEND_WEBHOOK_SECRET
-from replysequence.services.sending import GIVE_UP_AFTER
 from support.office import Office, Opening
 
 

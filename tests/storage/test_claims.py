@@ -11,7 +11,7 @@ import pytest
 from replysequence.domain.connection import Connection
 from replysequence.domain.event import Kind
 from replysequence.domain.send import Outcome, State
-from replysequence.storage import claims, connection_tokens, connections, holding
+from replysequence.storage import connection_tokens, connections, endings, holding
 from replysequence.storage.claims import AttemptLost
 from replysequence.storage.database import Database, Transaction
 from replysequence.storage.ids import new_id
@@ -51,7 +51,7 @@ def needs_reconnect(database: Database, mailbox: Connection) -> None:
 
 def reap(ledger: Ledger, incarnation: str, **more: object) -> dict[State, int]:
     return ledger.database.run(
-        claims.reap,
+        endings.reap,
         incarnation=incarnation,
         repeatable=WINDOW,
         **{"at": LATER, **more},  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def test_a_mailbox_that_needs_reconnecting_is_not_claimed_and_its_sends_say_why_
     assert ledger.claim(at=LATER) == []
     send = ledger.get(alice, send_id)
     assert (send.state, send.reason, send.explanation) == (State.WAITING, "grant_gone", "Connect it again.")
-    assert ledger.database.run(claims.next_due) is None
+    assert ledger.next_due() is None
 
 
 def test_a_mailbox_that_is_gone_keeps_its_sends_waiting(ledger: Ledger, alice: str, connect: Connect) -> None:
@@ -212,7 +212,7 @@ def test_each_ending_writes_its_event_and_its_attempt(ledger: Ledger, alice: str
 def test_a_send_that_a_dead_process_only_prepared_is_queued_again(ledger: Ledger, alice: str) -> None:
     send_id = ledger.accepted(alice)
     (claimed,) = ledger.claim(me=(dead := new_id()))
-    assert ledger.database.run(claims.owners) == [dead]
+    assert ledger.database.run(endings.owners) == [dead]
     assert reap(ledger, dead) == {State.QUEUED: 1}
     assert reap(ledger, dead) == {}
     (again,) = ledger.claim(at=LATER)
@@ -243,7 +243,7 @@ def test_a_relay_send_of_a_dead_process_is_repeated_only_while_the_relay_knows_i
     ledger.begin(claimed)
     assert reap(ledger, ledger.me, at=NOON + timedelta(hours=hours)) == {state: 1}
     assert ledger.state(alice, send_id) is state
-    assert ledger.database.run(claims.may_be_out, send_id=send_id, attempt=2)
+    assert ledger.database.run(endings.may_be_out, send_id=send_id, attempt=2)
 
 
 def test_what_a_living_process_has_in_hand_is_not_taken_back(ledger: Ledger, alice: str) -> None:

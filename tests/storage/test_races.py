@@ -12,7 +12,7 @@ from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.errors import Conflict
 from replysequence.domain.event import Kind
 from replysequence.domain.send import Send, State
-from replysequence.storage import claims, connection_tokens, connections, holding, sends, transactions
+from replysequence.storage import connection_tokens, connections, endings, holding, sends, transactions
 from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database, Transaction
 from replysequence.storage.vault import Vault
@@ -102,7 +102,7 @@ def repair_once_broken(ledger: Ledger, vault: Vault, *, user_id: str, connection
 
 def send_the_rest(ledger: Ledger) -> None:
     """Carry out everything that is due, and what somebody claimed and left."""
-    ledger.database.run(claims.reap, incarnation=ledger.me, repeatable={}, at=NOON)
+    ledger.database.run(endings.reap, incarnation=ledger.me, repeatable={}, at=NOON)
     while taken := ledger.claim():
         for claimed in taken:
             ledger.carried_out(claimed, State.SENT)

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from replysequence.domain.send import State
-from replysequence.storage import claims, routes, sends
+from replysequence.storage import routes, sends
+from replysequence.storage.claims import Round
 from replysequence.storage.database import Database
+from replysequence.storage.endings import Pause
 from support.ledger import NOON, RELAY, Ledger
 
 LATER = NOON + timedelta(hours=1)
@@ -19,19 +21,19 @@ def ledger(database: Database) -> Ledger:
 
 
 def test_the_next_due_time_is_that_of_the_earliest_send(ledger: Ledger, alice: str) -> None:
-    assert ledger.database.run(claims.next_due) is None
+    assert ledger.next_due() is None
     ledger.accept(ledger.new(alice, send_at=LATER))
-    assert ledger.database.run(claims.next_due) == LATER
+    assert ledger.next_due() == LATER
     ledger.accepted(alice)
-    assert ledger.database.run(claims.next_due) == NOON
+    assert ledger.next_due() == NOON
 
 
 def test_a_paused_route_is_left_alone_until_its_time(ledger: Ledger, alice: str) -> None:
     ledger.accepted(alice)
     (first,) = ledger.claim()
     ledger.begin(first)
-    ledger.end(first, State.QUEUED, next_at=NOON, pause=(LATER, "rate_limited", "Later, please."))
-    assert ledger.database.run(claims.next_due) == LATER
+    ledger.end(first, State.QUEUED, next_at=NOON, pause=Pause(LATER, "rate_limited", "Later, please."))
+    assert ledger.next_due() == LATER
     new = ledger.accepted(alice)  # which changes nothing about the pause
     assert ledger.claim(at=LATER - timedelta(seconds=1)) == []
     assert {claimed.id for claimed in ledger.claim(at=LATER)} == {first.id, new}
@@ -42,12 +44,14 @@ def test_a_shorter_pause_does_not_end_a_longer_one(ledger: Ledger, alice: str) -
     claimed = {each.id: each for each in ledger.claim()}
     for send_id, until in ((first, LATER), (second, NOON + timedelta(minutes=1))):
         ledger.begin(claimed[send_id])
-        ledger.end(claimed[send_id], State.QUEUED, next_at=NOON, pause=(until, "quota", "Later, please."))
-    assert ledger.database.run(claims.next_due) == LATER
+        ledger.end(
+            claimed[send_id], State.QUEUED, next_at=NOON, pause=Pause(until, "quota", "Later, please.")
+        )
+    assert ledger.next_due() == LATER
     (again, _) = ledger.claim(at=LATER)
     ledger.begin(again)
-    ledger.end(again, State.QUEUED, next_at=NOON, pause=(MUCH_LATER, "quota", "Later, please."))
-    assert ledger.database.run(claims.next_due) == MUCH_LATER
+    ledger.end(again, State.QUEUED, next_at=NOON, pause=Pause(MUCH_LATER, "quota", "Later, please."))
+    assert ledger.next_due() == MUCH_LATER
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_a_send_behind_a_pause_says_so_as_long_as_it_lasts(
     behind = ledger.accepted(alice)
     planned = ledger.accept(ledger.new(alice, send_at=LATER))
     ledger.begin(claimed)
-    pause = (until, "quota", "Google lets nothing out until then.")
+    pause = Pause(until, "quota", "Google lets nothing out until then.")
     ledger.end(
         claimed, State.QUEUED, next_at=until, reason="too_many", explanation="Google refused it.", pause=pause
     )
@@ -80,13 +84,13 @@ def test_a_full_route_is_not_due_until_a_send_ends(ledger: Ledger, alice: str) -
     for _ in range(5):
         ledger.accepted(alice)
     claimed = ledger.claim()
-    assert ledger.database.run(claims.next_due) is None
+    assert ledger.next_due() is None
     ledger.end(claimed[0], State.FAILED, reason="refused")
-    assert ledger.database.run(claims.next_due) == NOON
+    assert ledger.next_due() == NOON
 
 
 def test_a_route_without_sends_is_never_due(ledger: Ledger) -> None:
     ledger.database.run(routes.take, route_id=RELAY.id, via=RELAY.via)
-    assert ledger.database.run(routes.reschedule, route_id=RELAY.id) is None
-    assert ledger.database.run(routes.reschedule, route_id="no such route") is None
-    assert ledger.claim() == []
+    ledger.database.run(routes.reschedule, route_ids=[RELAY.id, "no such route"])
+    assert ledger.next_due() is None
+    assert ledger.round() == Round([], None)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection as Transaction
 from sqlalchemy import text
 
 from replysequence.domain.send import State
-from replysequence.storage import claims
+from replysequence.storage import claims, endings
 from replysequence.storage.database import Database
 from storage.conftest import Connect
 from support.ledger import NOON, Ledger, mailbox_route
@@ -48,15 +48,13 @@ def test_a_send_that_begins_to_leave_while_its_worker_is_believed_dead_is_not_qu
     begun = threading.Event()
 
     def begin(transaction: Transaction) -> None:
-        claims.begin_sending(
-            transaction, send_id=send_id, attempt=claimed.attempt, incarnation=ledger.me, at=NOON
-        )
+        claims.begin_sending(transaction, [claimed], incarnation=ledger.me, at=NOON)
         begun.set()
         until_the_reaper_has_looked(transaction)
 
     def reap() -> dict[State, int]:
         begun.wait()
-        return others.database.run(claims.reap, incarnation=ledger.me, repeatable={}, at=LATER)
+        return others.database.run(endings.reap, incarnation=ledger.me, repeatable={}, at=LATER)
 
     with ThreadPoolExecutor(2) as threads:
         beginning, reaping = threads.submit(ledger.database.run, begin), threads.submit(reap)

@@ -1,27 +1,34 @@
 """The ledger of sends for tests of storage: drafts accepted, claimed and ended without anything around them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from replysequence.domain.draft import DraftContent
 from replysequence.domain.message import Address
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.send import Outcome, Route, Send, State
-from replysequence.storage import claims, drafts, frozen, routes, sends
-from replysequence.storage.claims import Claimed, Ending
+from replysequence.storage import claims, drafts, endings, frozen, routes, sends
+from replysequence.storage.claims import Claimed, Round
 from replysequence.storage.database import Database
+from replysequence.storage.endings import Ending
 from replysequence.storage.ids import new_id
 from replysequence.storage.sends import NewSend
+from replysequence.storage.tables import routes as routes_table
 from replysequence.storage.tables import send_attempts
 from replysequence.storage.tables import sends as sends_table
 from support.messages import a_message
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 RELAY = Route("resend", None, Address("", "follow-up@relay.example"))
-CONCURRENCY = {"gmail": 1, "outlook": 1, "resend": 4}
+FAST = Rate(1_000_000, timedelta(minutes=1))
+"""For tests of anything but the pace."""
+PACES = {"gmail": Pace(1, FAST), "outlook": Pace(1, FAST), "resend": Pace(4, FAST)}
 
 _numbers = count(1)
 
@@ -33,7 +40,8 @@ def mailbox_route(connection_id: str) -> Route:
 
 def write(connection: Transaction, new: NewSend, *, at: datetime) -> bool:
     """What accepting does, without the questions before it."""
-    routes.take(connection, route_id=new.route.id, via=new.route.via)
+    route = new.route
+    routes.take(connection, route_id=route.id, via=route.via, connection_id=route.connection_id)
     return sends.accept(connection, new, at=at)
 
 
@@ -93,24 +101,39 @@ class Ledger:
 
     def claim(self, *, at: datetime = NOON, limit: int = 100, me: str | None = None) -> list[Claimed]:
         """What a worker takes at that time."""
+        return self.round(at=at, room=dict.fromkeys(PACES, limit), me=me).sends
+
+    def round(
+        self,
+        *,
+        at: datetime = NOON,
+        room: Mapping[str, int] | None = None,
+        me: str | None = None,
+        shared: Mapping[str, Rate] = MappingProxyType({}),
+        paces: Mapping[str, Pace] | None = None,
+    ) -> Round:
+        """The same, with when there may be more."""
         return self.database.run(
-            claims.claim, incarnation=me or self.me, concurrency=CONCURRENCY, limit=limit, at=at
+            claims.claim,
+            incarnation=me or self.me,
+            room=room or dict.fromkeys(PACES, 100),
+            pace_of=lambda via, _: (paces or PACES)[via],
+            shared=shared,
+            at=at,
         )
+
+    def next_due(self) -> datetime | None:
+        """When the next send may be claimed, of whatever route."""
+        return self.database.run(_next_due)
 
     def begin(self, claimed: Claimed, *, at: datetime = NOON, me: str | None = None) -> None:
         """Commit that the exchange begins."""
-        self.database.run(
-            claims.begin_sending,
-            send_id=claimed.id,
-            attempt=claimed.attempt,
-            incarnation=me or self.me,
-            at=at,
-        )
+        self.database.run(claims.begin_sending, [claimed], incarnation=me or self.me, at=at)
 
     def end(self, claimed: Claimed, state: State, *, at: datetime = NOON, **more: object) -> None:
         """Write how the attempt ended."""
         ending = Ending(**{"state": state, "outcome": OUTCOMES[state], **more})  # type: ignore[arg-type]
-        self.database.run(claims.end, claimed, ending, at=at)
+        self.database.run(endings.end, [(claimed, ending)], at=at)
 
     def carried_out(self, claimed: Claimed, state: State, **more: object) -> None:
         """From claim to ending."""
@@ -139,6 +162,11 @@ OUTCOMES = {
 }
 
 
+def _next_due(connection: Transaction) -> datetime | None:
+    due: datetime | None = connection.execute(select(func.min(routes_table.c.next_at))).scalar_one()
+    return due
+
+
 def _put(connection: Transaction, claimed: Claimed, state: State) -> None:
     in_hand = state in (State.CLAIMED, State.SENDING)
     due = NOON if state in (State.QUEUED, State.WAITING) else None
@@ -151,7 +179,7 @@ def _put(connection: Transaction, claimed: Claimed, state: State) -> None:
         .where(send_attempts.c.send_id == claimed.id)
         .values(outcome=None if in_hand else OUTCOMES.get(state, Outcome.NEVER_SENT))
     )
-    routes.reschedule(connection, route_id=claimed.route_id)
+    routes.reschedule(connection, route_ids=[claimed.route_id])
 
 
 def second_open_attempt(connection: Transaction, claimed: Claimed) -> None:

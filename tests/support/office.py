@@ -24,9 +24,11 @@ from replysequence.services.connecting import Connected
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.tokens import Tokens
 from replysequence.storage import users
+from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import email_connections, routes, sends
 from support.consent import approve
+from support.pace import UNPACED
 
 PUBLIC_URL = "http://localhost:8000"
 DANA = "dana.reyes@brightwave.example"
@@ -38,6 +40,9 @@ BROWSER = "a" * 64
 DRAFT = DraftContent(
     to=(Address("Bob", "bob@customer.example"),), subject="Our meeting", html="<p>Hello Bob</p>"
 )
+
+A_MOMENT = 0.2
+"""Seconds; between two calls of a relay lies less."""
 
 _numbers = count(1)
 
@@ -112,10 +117,19 @@ class Office:
     async def work(self) -> int:
         """Carry out everything that is due now, and what that makes due at once; how many attempts."""
         done = 0
-        while claimed := await self.dispatching.claim(limit=100):
+        while claimed := await self.claim():
             await asyncio.gather(*(self.dispatching.carry_out(each) for each in claimed))
             done += len(claimed)
         return done
+
+    async def claim(self) -> list[Claimed]:
+        """What a worker takes now, or once a relay's pace allows."""
+        room = dict.fromkeys(self.dispatching.senders, 100)
+        claimed, again_in = await self.dispatching.claim(room=room)
+        if not claimed and again_in is not None and again_in < A_MOMENT:
+            await asyncio.sleep(again_in)
+            claimed, _ = await self.dispatching.claim(room=room)
+        return claimed
 
     async def get(self, send: Send) -> Send:
         return await self.app.services.sending.get(send.user_id, send_id=send.id)
@@ -160,6 +174,7 @@ def opening(database_url: str, data_dir: Path, box: RunningSandbox) -> Opening:
         settings = settings_module.read(
             {
                 **box.environment,
+                **UNPACED,
                 "DATABASE_URL": database_url,
                 "REPLYSEQUENCE_DATA_DIR": str(data_dir),
                 "PUBLIC_URL": PUBLIC_URL,
@@ -176,7 +191,8 @@ def _make_due(transaction: Transaction) -> None:
     past = now(transaction) - timedelta(seconds=1)
     waiting = sends.c.next_at.is_not(None) & sends.c.state.in_((State.QUEUED, State.WAITING))
     transaction.execute(update(sends).where(waiting).values(next_at=past))
-    transaction.execute(update(routes).values(next_at=past, paused_until=None))
+    transaction.execute(update(routes).values(paused_until=None, paced_until=None))
+    transaction.execute(update(routes).where(routes.c.next_at.is_not(None)).values(next_at=past))
 
 
 def _expire(transaction: Transaction) -> None:

@@ -1,11 +1,13 @@
 """Every provider of the registry, and a third mailbox that exists in this file and nowhere else."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import ClassVar
 
 from replysequence.domain.errors import Misconfigured, ProviderError, ReconnectNeeded
 from replysequence.domain.message import Message, Problem
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.secret import Secret
 from replysequence.providers.answers import hand_over, json_object, provider_id
 from replysequence.providers.base import (
@@ -40,7 +42,7 @@ class Postbox(Mailbox):
         Variable("POSTBOX_CLIENT_SECRET", "The client secret.", kind=VariableKind.SECRET, needed=True),
         Variable("POSTBOX_URL", "Where it is.", "https://postbox.example", VariableKind.URL),
     )
-    limits: ClassVar = Limits(message_bytes=1_000_000, recipients=10, concurrency=1, per_minute=10)
+    limits: ClassVar = Limits(message_bytes=1_000_000, recipients=10)
 
     @property
     def reachable_url(self) -> str:
@@ -75,6 +77,9 @@ class Postbox(Mailbox):
 
     def removal_url(self, issuer: str) -> str | None:
         return f"{issuer}/apps"
+
+    def pace(self, email: str) -> Pace:
+        return Pace(concurrency=1, rate=Rate(10, timedelta(minutes=1)))
 
     def check(self, message: Message, *, thread_id: str | None) -> list[Problem]:
         return []
@@ -114,6 +119,7 @@ def settings_at(entry: type[Provider], url: str) -> dict[str, str]:
         VariableKind.TEXT: "some-value",
         VariableKind.SECRET: f"canary-{entry.name}-secret",
         VariableKind.ADDRESS: "Acme Sales <sales@acme.example>",
+        VariableKind.NUMBER: "1000",
     }
     return {
         variable.name: f"{url}/{variable.name}"

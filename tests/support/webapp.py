@@ -22,6 +22,7 @@ from replysequence.services.signing_in import Person
 from replysequence.web.notices import Notice, read_notice
 from replysequence.web.server import create
 from support.consent import approve
+from support.pace import UNPACED
 from support.plain_http import Answer, call
 
 T = TypeVar("T")
@@ -170,6 +171,7 @@ def running_app(
     settings = settings_module.read(
         {
             **box.environment,
+            **UNPACED,
             "DATABASE_URL": database_url,
             "REPLYSEQUENCE_DATA_DIR": str(data_dir),
             "PUBLIC_URL": base_url,

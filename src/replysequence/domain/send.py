@@ -9,7 +9,7 @@ queued | claimed | waiting ─▶ cancelled;  claimed ─▶ failed | unknown
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -41,6 +41,9 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     """Taken back before it was on the wire."""
 
+
+GIVE_UP_AFTER = timedelta(hours=24)
+"""A send that could not leave for this long after its time fails, and says so."""
 
 _S = State
 

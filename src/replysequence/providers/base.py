@@ -16,6 +16,7 @@ from typing import ClassVar
 from replysequence.domain.errors import Misconfigured, ProviderError
 from replysequence.domain.event import Kind
 from replysequence.domain.message import Address, Message, Problem
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.secret import Secret
 from replysequence.providers.http import HttpClient
 
@@ -36,6 +37,7 @@ class VariableKind(StrEnum):
     URL = "url"
     SECRET = "secret"
     ADDRESS = "address"
+    NUMBER = "number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,12 @@ Values = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a mailbox or relay takes.
-
-    ``message_bytes`` is the size of the finished message; ``recipients`` counts To, Cc and Bcc together;
-    ``concurrency`` is sends at a time per mailbox (per account for a relay); ``per_minute`` and ``per_day``
-    are sends.
+    """What one message may be: ``message_bytes`` is the size of the finished message; ``recipients`` counts To,
+    Cc and Bcc together.
     """
 
     message_bytes: int
     recipients: int
-    concurrency: int
-    per_minute: int
-    per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +183,14 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """A provider's acceptance. Ids are the provider's own, none where it gives none (Graph answers 202 and
-    nothing else).
+    nothing else). ``per_minute`` is how many calls it takes, where its answers tell.
     """
 
     status: int
     provider_message_id: str | None = None
     thread_id: str | None = None
     request_id: str | None = None
+    per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +276,15 @@ class Mailbox(Connectable):
     limits: ClassVar[Limits]
 
     @abstractmethod
+    def pace(self, email: str) -> Pace:
+        """How fast the mailbox with this address may send."""
+
+    @property
+    def shared_rate(self) -> Rate | None:
+        """What all mailboxes of this provider together may send, where there is such a limit."""
+        return None
+
+    @abstractmethod
     def check(self, message: Message, *, thread_id: str | None) -> list[Problem]:
         """Blockers and warnings of this provider for ``message``, before anything is sent."""
 
@@ -304,6 +310,8 @@ class Relay(Provider):
     """A service that sends for who has connected nothing."""
 
     limits: ClassVar[Limits]
+    pace: ClassVar[Pace]
+    """How fast it may be called, unless its answers tell."""
     repeatable_for: ClassVar[timedelta]
     """How long after the first attempt the same key and bytes may be sent again without a second mail."""
 

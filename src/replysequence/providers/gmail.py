@@ -25,6 +25,7 @@ from replysequence.domain.errors import (
     TryLater,
 )
 from replysequence.domain.message import Message, Problem
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.secret import Secret
 from replysequence.providers import google
 from replysequence.providers.answers import (
@@ -56,6 +57,10 @@ JSON_UP_TO = 4_000_000
 """Bytes of a message that still goes as JSON: 6.5 MiB are refused (google-api-go-client#374)."""
 LONGEST_PAUSE = timedelta(hours=24)
 """The longest that Gmail locks an account for sending too much (Workspace help 166852)."""
+
+_MINUTE = timedelta(minutes=1)
+_CONSUMER = frozenset({"gmail.com", "googlemail.com"})
+"""Domains whose mailboxes are people's own; all others belong to a Workspace."""
 
 _RETRY_AFTER = re.compile(r"retry\s+after\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\s*Z?", re.IGNORECASE)
 
@@ -143,12 +148,20 @@ class Gmail(Mailbox):
         Variable(
             "GMAIL_WEB_URL", "Where people read their mail.", "https://mail.google.com", VariableKind.URL
         ),
+        Variable(
+            "GMAIL_SENDS_PER_MINUTE",
+            "What Google's project quota allows, all mailboxes together: units a minute divided by 100.",
+            "12000",
+            VariableKind.NUMBER,
+        ),
+        Variable(
+            "GMAIL_MAILBOX_SENDS_PER_MINUTE",
+            "The same for one mailbox. Projects that used the Gmail API before May 2026 have 150.",
+            "60",
+            VariableKind.NUMBER,
+        ),
     )
-    # Usage limits and Workspace help 166852, checked 2026-11-22: 6,000 units a minute at 100 a send; 2,000
-    # messages a day on Workspace (500 on gmail.com, where Gmail says when to go on); 100 recipients.
-    limits: ClassVar = Limits(
-        message_bytes=36_700_160, recipients=100, concurrency=1, per_minute=60, per_day=2000
-    )
+    limits: ClassVar = Limits(message_bytes=36_700_160, recipients=100)  # both checked 2026-11-22
 
     @property
     def reachable_url(self) -> str:
@@ -171,6 +184,20 @@ class Gmail(Mailbox):
 
     def removal_url(self, issuer: str) -> str | None:  # noqa: ARG002
         return google.REMOVAL_URL
+
+    def pace(self, email: str) -> Pace:
+        """One at a time. Usage limits and mail limits (Workspace help 166852, answer 22839), checked 2026-11-22."""
+        messages, recipients = (500, 500) if email.rpartition("@")[2] in _CONSUMER else (2_000, 10_000)
+        return Pace(
+            concurrency=1,
+            rate=Rate(int(self._values["GMAIL_MAILBOX_SENDS_PER_MINUTE"]), _MINUTE),
+            messages_per_day=messages,
+            recipients_per_day=recipients,
+        )
+
+    @property
+    def shared_rate(self) -> Rate:
+        return Rate(int(self._values["GMAIL_SENDS_PER_MINUTE"]), _MINUTE)
 
     def check(self, message: Message, *, thread_id: str | None) -> list[Problem]:
         problems = problems_of(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from replysequence.domain.errors import NotFound
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
@@ -64,13 +65,18 @@ class Registry:
             raise NotFound("provider")
         return provider
 
-    def concurrency(self) -> Mapping[str, int]:
-        """By provider name: how many sends may run at a time in one mailbox, or at one relay."""
-        return {
-            each.name: each.limits.concurrency
-            for each in self._providers.values()
-            if isinstance(each, Mailbox | Relay)
-        }
+    def senders(self) -> tuple[str, ...]:
+        """The names of all mailboxes and relays."""
+        return tuple(each.name for each in self._providers.values() if isinstance(each, Mailbox | Relay))
+
+    def pace(self, via: str, email: str | None) -> Pace:
+        """How fast a mailbox, by its address, or a relay may send. Raises :class:`NotFound`."""
+        return self.relay_named(via).pace if email is None else self.mailbox(via).pace(email)
+
+    def shared_rates(self) -> Mapping[str, Rate]:
+        """By provider name: what all of its mailboxes together may send."""
+        mailboxes = (each for each in self._providers.values() if isinstance(each, Mailbox))
+        return {each.name: each.shared_rate for each in mailboxes if each.shared_rate is not None}
 
     def repeatable(self) -> Mapping[str, timedelta]:
         """By relay name: for how long after the first attempt a send may simply be repeated under its key."""

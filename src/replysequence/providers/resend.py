@@ -23,6 +23,7 @@ from replysequence.domain.errors import (
 )
 from replysequence.domain.event import Kind
 from replysequence.domain.message import Address, Attachment, Message, Problem
+from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.secret import Secret
 from replysequence.providers import svix
 from replysequence.providers.answers import (
@@ -51,6 +52,8 @@ from replysequence.providers.meanings import Meaning, of_status
 MAX_REQUEST = 40_000_000
 """Bytes of one email's attachments after base64; taken as the limit of the whole request."""
 SEND_ID_TAG = "send_id"
+MOST_A_SECOND = 10_000
+"""A told rate above this is not believed."""
 
 _OPERATOR = "Nothing is lost: what waits is sent once the operator has mended it."
 
@@ -131,8 +134,9 @@ class Resend(Relay):
         ),
         Variable("RESEND_API_URL", "The Resend API.", "https://api.resend.com", VariableKind.URL),
     )
-    # 10 requests a second for the whole account by default; 50 recipients in one message.
-    limits: ClassVar = Limits(message_bytes=MAX_REQUEST, recipients=50, concurrency=4, per_minute=600)
+    limits: ClassVar = Limits(message_bytes=MAX_REQUEST, recipients=50)
+    # 10 requests a second for the whole team unless the answers say otherwise (rate limit page, checked 2026-11-22).
+    pace: ClassVar = Pace(concurrency=50, rate=Rate(10, timedelta(seconds=1)))
     repeatable_for: ClassVar = timedelta(
         hours=20
     )  # keys live 24 hours; the margin is for clocks and slow requests
@@ -173,7 +177,7 @@ class Resend(Relay):
         answer = await hand_over(self._http, prepared, provider=self.title, headers=headers)
         body = json_object(answer)
         if answer.status == 200:  # accepted, whatever became of the body
-            return Receipt(200, provider_id(body.get("id")))
+            return Receipt(200, provider_id(body.get("id")), per_minute=_told_rate(answer))
         raise _meaning(answer, word(body.get("name")))
 
     def read_notices(
@@ -244,6 +248,12 @@ def _attachment(file: Attachment) -> dict[str, str]:
         "content_type": file.content_type,
     }
     return fields if file.content_id is None else {**fields, "content_id": file.content_id}
+
+
+def _told_rate(answer: Answer) -> int | None:
+    """Calls a minute, from the limit of a second that every answer tells (IETF ratelimit-headers, draft 06)."""
+    told = answer.headers.get("ratelimit-limit", "")
+    return int(told) * 60 if told.isascii() and told.isdigit() and 0 < int(told) <= MOST_A_SECOND else None
 
 
 def _meaning(answer: Answer, name: str) -> ProviderError:

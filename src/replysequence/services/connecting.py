@@ -8,11 +8,12 @@ from replysequence import logs
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, TooManyRequests
 from replysequence.domain.secret import Secret
+from replysequence.domain.send import GIVE_UP_AFTER
 from replysequence.providers import oauth
 from replysequence.providers.base import CallbackRefusal, Category, Connectable, ConsentProblem, Tokens
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
-from replysequence.services.sending import GIVE_UP_AFTER, SENDS_CHANNEL
+from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
 from replysequence.services.tokens import new_tokens
 from replysequence.storage import connection_tokens, connections, holding, oauth_attempts, throttles
@@ -50,11 +51,14 @@ class ProviderCard:
 class Connected:
     """A finished flow. ``wanted_email`` is set when another account was chosen than the one to be
     reconnected.
+
+    ``released`` sends that waited leave now; ``asking`` ones are older than two days and wait for their owner's word.
     """
 
     connection: Connection
     reconnected: bool
     released: int
+    asking: int
     wanted_email: str | None
 
 
@@ -320,7 +324,13 @@ def _keep(
     if wanted_id is not None and wanted_id != kept.id:
         mine = connections.list_for_user(transaction, user_id=user_id)
         wanted = next((each.email for each in mine if each.id == wanted_id), None)
-    return Connected(connection=kept, reconnected=known, released=released, wanted_email=wanted)
+    return Connected(
+        connection=kept,
+        reconnected=known,
+        released=released.moving,
+        asking=released.asking,
+        wanted_email=wanted,
+    )
 
 
 def _stays_connected(transaction: Transaction, *, user_id: str, account: Account) -> bool:

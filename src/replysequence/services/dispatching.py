@@ -7,7 +7,7 @@ error that comes back decides what follows, and nothing else is looked at.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,14 +27,17 @@ from replysequence.domain.errors import (
     VaultError,
 )
 from replysequence.domain.message import Message
-from replysequence.domain.send import Outcome, State
+from replysequence.domain.pacing import Rate
+from replysequence.domain.send import GIVE_UP_AFTER, Outcome, State
 from replysequence.providers.base import Mailbox, Prepared, Receipt, Relay
 from replysequence.providers.registry import Registry
+from replysequence.services.batching import Batch
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.tokens import Tokens, Usable
-from replysequence.storage import attachments, claims, frozen, incarnations
-from replysequence.storage.claims import AttemptLost, Claimed, Ending
+from replysequence.storage import attachments, claims, endings, frozen, incarnations
+from replysequence.storage.claims import AttemptLost, Claimed, PaceOf
 from replysequence.storage.database import Database, Transaction, now
+from replysequence.storage.endings import Ending, Pause
 
 _log = logs.logger("services.dispatching")
 
@@ -70,29 +73,38 @@ class Dispatching:
         self._incarnation = incarnation
         self._in_hand: set[tuple[str, int]] = set()
         self._may_hold_more = False
+        self._beginnings: Batch[Claimed] = Batch(database, self._begin)
+        self._endings: Batch[tuple[Claimed, Ending]] = Batch(database, _end)
 
-    async def claim(self, *, limit: int) -> list[Claimed]:
-        """Take up to ``limit`` sends that are due. One caller at a time."""
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """The providers that sends can leave by."""
+        return self._registry.senders()
+
+    async def claim(self, *, room: Mapping[str, int]) -> tuple[list[Claimed], float | None]:
+        """Take sends that are due, by provider at most ``room``; and the seconds until there may be more, as things
+        stand, none when nothing is planned. One caller at a time.
+        """
         if self._may_hold_more:
             await self._take_back()
         try:
-            claimed = await self._database.transaction(
-                _claim, incarnation=self._incarnation, concurrency=self._registry.concurrency(), limit=limit
+            sends, again_in = await self._database.transaction(
+                _claim,
+                incarnation=self._incarnation,
+                room=room,
+                pace_of=self._registry.pace,
+                shared=self._registry.shared_rates(),
             )
         except DatabaseUnavailable as error:
             self._may_hold_more |= error.may_have_committed
             raise
-        self._in_hand.update((send.id, send.attempt) for send in claimed)
-        return claimed
-
-    async def next_due(self) -> float | None:
-        """Seconds until something may be due; none when nothing is planned."""
-        return await self._database.read(_seconds_to_next)
+        self._in_hand.update((send.id, send.attempt) for send in sends)
+        return sends, again_in
 
     async def reap(self) -> dict[State, int]:
         """Take over what dead processes held; returns how many sends went to which state."""
         counts: Counter[State] = Counter()
-        for owner in await self._database.read(claims.owners):
+        for owner in await self._database.read(endings.owners):
             if owner != self._incarnation:
                 counts.update(
                     await self._database.transaction(
@@ -102,6 +114,9 @@ class Dispatching:
         if counts:
             _log.warning("sends.reaped", **{str(state): count for state, count in counts.items()})
         return dict(counts)
+
+    def _begin(self, transaction: Transaction, beginning: Sequence[Claimed]) -> None:
+        claims.begin_sending(transaction, beginning, incarnation=self._incarnation, at=now(transaction))
 
     async def _take_back(self) -> None:
         """Let go of sends that are claimed in our name and that nobody here carries out: the database took a claim
@@ -132,30 +147,27 @@ class Dispatching:
             self._in_hand.discard((claimed.id, claimed.attempt))
 
     async def _attempt(self, claimed: Claimed) -> Ending:
-        at = await self._clock()
         try:
-            too_late = await self._too_late(claimed, at=at)
+            too_late = await self._too_late(claimed)
             if too_late is not None:
                 return too_late
             exchange = await self._prepare(claimed)
-            await self._database.transaction(
-                _begin, send_id=claimed.id, attempt=claimed.attempt, incarnation=self._incarnation
-            )
+            await self._beginnings.write(claimed)
         except AttemptLost:  # cancelled, or taken over: nothing of ours is wrong
             raise
         except ReplySequenceError as error:
-            return ending_of(error, claimed=claimed, at=at, phase="claimed")
+            return ending_of(error, claimed=claimed, at=await self._clock(), phase="claimed")
         except Exception as error:  # noqa: BLE001 - a bug must not lose the send; not a byte has left
             _log.error("attempt.crashed", send_id=claimed.id, phase="claimed", error=error)
-            return _again(claimed, at=at, reason="internal_error", phase="claimed")
+            return _again(claimed, at=await self._clock(), reason="internal_error", phase="claimed")
         return await self._exchange(claimed, exchange)
 
-    async def _too_late(self, claimed: Claimed, *, at: datetime) -> Ending | None:
+    async def _too_late(self, claimed: Claimed) -> Ending | None:
         """The ending of what may not leave any more: its time is over, or a relay would no longer know its key."""
-        expired = at >= claimed.give_up_at
-        if not expired and self._repeatable(claimed, at=at):
+        expired = claimed.at >= claimed.give_up_at
+        if not expired and self._repeatable(claimed, at=claimed.at):
             return None
-        if await self._database.read(claims.may_be_out, send_id=claimed.id, attempt=claimed.attempt):
+        if await self._database.read(endings.may_be_out, send_id=claimed.id, attempt=claimed.attempt):
             return _LEFT_OPEN
         return _EXPIRED if expired else None
 
@@ -184,6 +196,7 @@ class Dispatching:
             provider_request_id=receipt.request_id,
             provider_message_id=receipt.provider_message_id,
             thread_id=receipt.thread_id,
+            per_minute=receipt.per_minute,
         )
 
     async def _clock(self) -> datetime:
@@ -204,7 +217,8 @@ class Dispatching:
         mailbox = self._registry.mailbox(claimed.via)
         prepared = mailbox.prepare(message, thread_id=claimed.thread_id)
         without_thread = None if claimed.thread_id is None else mailbox.prepare(message, thread_id=None)
-        usable = await self._tokens.usable(claimed.connection_id)
+        known = None if claimed.tokens is None else (claimed.tokens, claimed.at)
+        usable = await self._tokens.usable(claimed.connection_id, known=known)
         return self._mailed(mailbox, prepared, usable=usable, without_thread=without_thread)
 
     async def _thaw(self, claimed: Claimed) -> Message:
@@ -279,7 +293,7 @@ class Dispatching:
         pause = _SHORTEST_RETRY
         while True:
             try:
-                await self._database.transaction(_end, claimed, ending)
+                await self._endings.write((claimed, ending))
                 break
             except DatabaseUnavailable:
                 if pause == _SHORTEST_RETRY:
@@ -310,14 +324,14 @@ def ending_of(error: ReplySequenceError, *, claimed: Claimed, at: datetime, phas
             return _ended(State.WAITING, error, outcome=refused, phase=phase)
         case TryLater():
             until = min(_until(error, attempt=claimed.attempt, at=at), at + LONGEST_WAIT)
-            pause = (until, error.code, error.message) if error.pauses_mailbox else None
+            pause = Pause(until, error.code, error.message, give_up_at=until + GIVE_UP_AFTER)
             ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
-            return replace(ending, next_at=until, pause=pause)
+            return replace(ending, next_at=until, pause=pause if error.pauses_mailbox else None)
         case Misconfigured():
             _log.error("provider.misconfigured", via=claimed.via, code=error.code, send_id=claimed.id)
             until = at + OPERATOR_WAIT
             ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
-            return replace(ending, next_at=until, pause=(until, error.code, error.message))
+            return replace(ending, next_at=until, pause=Pause(until, error.code, error.message))
         case _:
             return _again(claimed, at=at, reason=error.code, phase=phase, error=error)
 
@@ -395,31 +409,41 @@ _CRASHED = OutcomeUnknown(
 
 
 def _claim(
-    transaction: Transaction, *, incarnation: str, concurrency: Mapping[str, int], limit: int
-) -> list[Claimed]:
-    return claims.claim(
-        transaction, incarnation=incarnation, concurrency=concurrency, limit=limit, at=now(transaction)
+    transaction: Transaction,
+    *,
+    incarnation: str,
+    room: Mapping[str, int],
+    pace_of: PaceOf,
+    shared: Mapping[str, Rate],
+) -> tuple[list[Claimed], float | None]:
+    at = now(transaction)
+    taken = claims.claim(
+        transaction, incarnation=incarnation, room=room, pace_of=pace_of, shared=shared, at=at
+    )
+    return taken.sends, None if taken.again_at is None else max(0.0, (taken.again_at - at).total_seconds())
+
+
+def _end(transaction: Transaction, ended: Sequence[tuple[Claimed, Ending]]) -> None:
+    endings.end(
+        transaction,
+        [(claimed, _unless_out(transaction, claimed, ending)) for claimed, ending in ended],
+        at=now(transaction),
     )
 
 
-def _begin(transaction: Transaction, *, send_id: str, attempt: int, incarnation: str) -> None:
-    claims.begin_sending(
-        transaction, send_id=send_id, attempt=attempt, incarnation=incarnation, at=now(transaction)
-    )
-
-
-def _end(transaction: Transaction, claimed: Claimed, ending: Ending) -> None:
-    if ending.state is State.FAILED and claims.may_be_out(
-        transaction, send_id=claimed.id, attempt=claimed.attempt
-    ):
-        ending = replace(ending, state=State.UNKNOWN, explanation=f"{_MAY_BE_OUT} {ending.explanation}")
-    claims.end(transaction, claimed, ending, at=now(transaction))
+def _unless_out(transaction: Transaction, claimed: Claimed, ending: Ending) -> Ending:
+    """What an earlier attempt may have brought out cannot simply fail."""
+    if ending.state is not State.FAILED:
+        return ending
+    if not endings.may_be_out(transaction, send_id=claimed.id, attempt=claimed.attempt):
+        return ending
+    return replace(ending, state=State.UNKNOWN, explanation=f"{_MAY_BE_OUT} {ending.explanation}")
 
 
 def _reap(transaction: Transaction, *, owner: str, repeatable: Mapping[str, timedelta]) -> dict[State, int]:
     if not incarnations.is_dead(transaction, incarnation=owner):
         return {}
-    return claims.reap(transaction, incarnation=owner, repeatable=repeatable, at=now(transaction))
+    return endings.reap(transaction, incarnation=owner, repeatable=repeatable, at=now(transaction))
 
 
 def _reap_own(
@@ -429,11 +453,6 @@ def _reap_own(
     in_hand: Collection[tuple[str, int]],
     repeatable: Mapping[str, timedelta],
 ) -> dict[State, int]:
-    return claims.reap(
+    return endings.reap(
         transaction, incarnation=me, in_hand=in_hand, repeatable=repeatable, at=now(transaction)
     )
-
-
-def _seconds_to_next(transaction: Transaction) -> float | None:
-    due = claims.next_due(transaction)
-    return None if due is None else max(0.0, (due - now(transaction)).total_seconds())

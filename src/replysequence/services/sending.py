@@ -4,7 +4,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from replysequence.domain.connection import Connection, ConnectionStatus
@@ -12,7 +12,7 @@ from replysequence.domain.draft import Draft
 from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.fallback import choose_route
 from replysequence.domain.message import Address, Attachment, Problem
-from replysequence.domain.send import OUTCOME_SHOWN, Route, Send, State
+from replysequence.domain.send import GIVE_UP_AFTER, OUTCOME_SHOWN, Route, Send, State
 from replysequence.providers.registry import Registry
 from replysequence.services.composing import compose, problems_of
 from replysequence.services.outcomes import Outcomes
@@ -22,8 +22,6 @@ from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.sends import NewSend
 
-GIVE_UP_AFTER = timedelta(hours=24)
-"""A send that could not leave for this long after its time fails, and says so."""
 FURTHEST_AHEAD = timedelta(days=365)
 SENDS_CHANNEL = "sends"
 """Where workers hear that there is something to claim."""
@@ -122,9 +120,14 @@ class Sending:
         send_at: datetime | None = None,
         idempotency_key: str | None = None,
         previous_send_id: str | None = None,
+        connection_id: str | None = None,
     ) -> NewSend:
-        """A draft as the send that it would be, ready for :func:`write`. Raises as :meth:`accept` does."""
+        """A draft as the send that it would be, ready for :func:`write`; from the account ``connection_id``, whatever
+        the draft says, when that is given. Raises as :meth:`accept` does.
+        """
         material = await self._database.read(read_material, user_id=user_id, draft_id=draft_id)
+        if connection_id is not None:
+            material = _from_account(material, connection_id=connection_id)
         _require_version(material.draft, version=version)
         _require_time(send_at, at=material.at)
         route = route_of(material, registry=self._registry)
@@ -175,16 +178,19 @@ class Sending:
         return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
     async def wait_for_outcome(self, user_id: str, *, send_id: str, seconds: float) -> Send:
-        """The send once its outcome is there, or as it is after ``seconds``; one that waits for its time or for
-        a person is not waited for. Raises :class:`NotFound`.
+        """The send once its outcome is there, or as it is after ``seconds``, or when :meth:`let_one_go` chose it; one
+        that waits for its time or for a person is not waited for. Raises :class:`NotFound`.
         """
 
-        async def look() -> bool:
-            state = await self._database.read(sends.state_of, user_id=user_id, send_id=send_id)
-            return state in OUTCOME_SHOWN or state is State.WAITING
+        async def look() -> Send | None:
+            return await self._database.read(_settled, user_id=user_id, send_id=send_id)
 
-        await self._outcomes.wait(send_id, look=look, seconds=seconds)
-        return await self.get(user_id, send_id=send_id)
+        found = await self._outcomes.wait(send_id, look=look, seconds=seconds)
+        return found or await self.get(user_id, send_id=send_id)
+
+    def let_one_go(self) -> bool:
+        """End the wait of who has waited longest for an outcome; False when nobody waits."""
+        return self._outcomes.let_one_go()
 
     async def cancel(self, user_id: str, *, send_id: str) -> Send:
         """Take a send back. Raises :class:`NotFound`, and :class:`Conflict` once it is on the wire or
@@ -205,6 +211,20 @@ class Sending:
                 details={"send_id": use.send_id},
             )
         return await self.get(user_id, send_id=use.send_id)
+
+
+def _settled(transaction: Transaction, *, user_id: str, send_id: str) -> Send | None:
+    """The send, if there is nothing more to wait for."""
+    state = sends.state_of(transaction, user_id=user_id, send_id=send_id)
+    if state not in OUTCOME_SHOWN and state is not State.WAITING:
+        return None
+    return sends.get(transaction, user_id=user_id, send_id=send_id)
+
+
+def _from_account(material: Material, *, connection_id: str) -> Material:
+    """The same, to leave from that account. A thread id has a meaning in one mailbox only."""
+    content = replace(material.draft.content, connection_id=connection_id, thread_id=None)
+    return replace(material, draft=replace(material.draft, content=content))
 
 
 def _hash(*, draft_id: str, version: int | None, send_at: datetime | None) -> str:
@@ -249,7 +269,8 @@ def write(transaction: Transaction, new: NewSend) -> bool:
 
     False when a simultaneous request with the same idempotency key was first.
     """
-    routes.take(transaction, route_id=new.route.id, via=new.route.via)
+    route = new.route
+    routes.take(transaction, route_id=route.id, via=route.via, connection_id=route.connection_id)
     version = drafts.get(transaction, user_id=new.user_id, draft_id=new.draft_id).version
     if version != new.draft_version:
         raise Conflict(

@@ -24,7 +24,7 @@ from replysequence.providers import oauth
 from replysequence.providers.base import Tokens as TokenAnswer
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
-from replysequence.storage import connection_tokens, holding
+from replysequence.storage import alerts, connection_tokens, holding
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.connections import NewTokens
 from replysequence.storage.database import Database, Transaction, now
@@ -67,13 +67,18 @@ class Tokens:
         self._owner = owner
         self._flights: dict[tuple[str, int], asyncio.Task[Usable]] = {}
 
-    async def usable(self, connection_id: str) -> Usable:
-        """A token for this connection, refreshed if it is due.
+    async def usable(
+        self, connection_id: str, *, known: tuple[SealedTokens, datetime] | None = None
+    ) -> Usable:
+        """A token for this connection, refreshed if it is due; ``known`` are its tokens as the caller has just read
+        them, and when.
 
         Raises :class:`ReconnectNeeded`, :class:`TryLater`, ``Misconfigured`` or :class:`VaultError`; after
         the first and the last the connection is marked and its sends wait.
         """
-        stored, at = await self._database.read(_read, connection_id=connection_id)
+        if known is None:
+            known = await self._database.read(_read, connection_id=connection_id)
+        stored, at = known
         if _is_fresh(stored, at=at):
             return await self._opened(stored)
         return await self._refreshed(connection_id, generation=stored.generation)
@@ -217,7 +222,7 @@ def _is_fresh(stored: SealedTokens, *, at: datetime) -> bool:
 def disconnected(email: str) -> ReconnectNeeded:
     """Why a send from this address waits once its account is being disconnected."""
     return ReconnectNeeded(
-        f"{email} was disconnected. Cancel this send; then you can send the draft from another account.",
+        f"{email} was disconnected. Cancel this send, or send its draft from another account.",
         code="disconnected",
     )
 
@@ -263,7 +268,7 @@ def _store(
 def _mark(
     transaction: Transaction, *, connection_id: str, generation: int, error: ReplySequenceError
 ) -> None:
-    """Take a connection out of service and let its sends wait, in one transaction."""
+    """Take a connection out of service, let its sends wait, and note that its owner is to be told: all or nothing."""
     marked = connection_tokens.mark_needs_reconnect(
         transaction,
         connection_id=connection_id,
@@ -272,10 +277,12 @@ def _mark(
         problem=error.message,
     )
     if marked:
+        at = now(transaction)
         holding.hold(
             transaction,
             connection_id=connection_id,
             reason=error.code,
             explanation=error.message,
-            at=now(transaction),
+            at=at,
         )
+        alerts.note(transaction, connection_id=connection_id, generation=generation, at=at)

@@ -1,27 +1,37 @@
-"""What a worker does to a send: claim it, put it on the wire, and write down what became of it.
+"""What a worker takes: sends that are due, each under a new attempt number, never faster than their providers allow.
 
-Every transition is one conditional update that names the send, the attempt number and the state it starts
-from; the attempt number is the fencing token. A count other than one raises :class:`AttemptLost`, and that
-attempt ends.
-None of this serves people: rows are found by id alone.
+All sends of a round are taken together, in a handful of statements however many they are. Every transition is a
+conditional update that names the send, the attempt number and the state it starts from; the attempt number is the
+fencing token. None of this serves people: rows are found by id alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 
 from replysequence.domain.connection import ConnectionStatus
-from replysequence.domain.event import Kind
-from replysequence.domain.send import CLAIMABLE, IN_HAND, MOVES, Outcome, State
-from replysequence.storage import events, holding, routes
+from replysequence.domain.pacing import Pace, Rate, Used
+from replysequence.domain.send import CLAIMABLE, GIVE_UP_AFTER, IN_HAND, State
+from replysequence.storage import connection_tokens, holding, routes
+from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.database import AnyRow
-from replysequence.storage.tables import email_connections, send_attempts
+from replysequence.storage.tables import email_connections, in_states, route_usage, send_attempts
 from replysequence.storage.tables import routes as routes_table
 from replysequence.storage.tables import sends as sends_table
 
+PROVIDER_DOWN = "provider_down"
+"""Why all mailboxes of a provider pause: it fails for many of them at once."""
+PROBE_EVERY = timedelta(seconds=15)
+"""How often one send tries whether a provider that is down is back."""
+
+PaceOf = Callable[[str, str | None], Pace]
+"""(provider's name, the mailbox's address or none for a relay) → how fast it may send."""
+
 _S = sends_table.c
+_R = routes_table.c
+_C = email_connections.c
 
 
 class AttemptLost(Exception):
@@ -44,58 +54,109 @@ class Claimed:
     thread_id: str | None
     give_up_at: datetime
     first_attempt_at: datetime | None
+    recipients: int
+    at: datetime = field(kw_only=True)
+    """When it was claimed, by the database's clock."""
+    tokens: SealedTokens | None = field(default=None, repr=False, kw_only=True)
+    """The tokens of its mailbox as they were then."""
+    per_minute: int | None = field(default=None, kw_only=True)
+    """The rate that its route was last told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What an attempt came to. ``state`` is where the send goes; ``next_at`` when it may be tried again, if
-    at all.
-    """
+class Round:
+    """What one claim took, and when the next one could find more, as things stand; none when nothing is planned."""
 
-    state: State
-    outcome: Outcome
-    reason: str | None = None
-    explanation: str | None = None
-    phase: str | None = None
-    status: int | None = None
-    provider_request_id: str | None = None
-    provider_message_id: str | None = None
-    thread_id: str | None = None
-    next_at: datetime | None = None
-    pause: tuple[datetime, str, str] | None = None
-    """(until, reason, explanation) when the refusal is about the mailbox, not about this message."""
+    sends: list[Claimed]
+    again_at: datetime | None
 
 
-_CARRIED = tuple(sends_table.c[field.name] for field in fields(Claimed))
-
-_DUE_ROUTES = (
-    select(routes_table.c.id, routes_table.c.via)
-    .where(routes_table.c.next_at <= bindparam("at"))
-    .order_by(routes_table.c.next_at)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)
+CARRIED = (
+    _S.id,
+    _S.user_id,
+    _S.draft_id,
+    _S.attempt,
+    _S.via,
+    _S.route_id,
+    _S.connection_id,
+    _S.envelope,
+    _S.message,
+    _S.thread_id,
+    _S.give_up_at,
+    _S.first_attempt_at,
+    _S.recipients,
 )
-_CONNECTION = select(
-    email_connections.c.status, email_connections.c.status_reason, email_connections.c.problem
-).where(email_connections.c.id == bindparam("connection_id"))
-_ACTIVE = select(func.count()).where(_S.route_id == bindparam("route_id"), _S.state.in_(IN_HAND))
-_OLDEST = (
-    select(*_CARRIED)
-    .where(
-        _S.route_id == bindparam("route_id"),
-        _S.state.in_(CLAIMABLE),
-        _S.next_at <= bindparam("at"),
+"""The columns of :class:`Claimed`, in its order."""
+
+_SHARED = (
+    select(_R.id, _R.paced_until, _R.paused_until, _R.pause_reason)
+    .where(_R.id.in_(bindparam("names", expanding=True)))
+    .order_by(_R.id)
+    .with_for_update()
+)
+_used = select(func.coalesce(func.sum(route_usage.c.messages), 0)).where(
+    route_usage.c.route_id == _R.id, route_usage.c.began_at > bindparam("since")
+)
+_DUE = (
+    select(
+        _R.id,
+        _R.paced_until,
+        _R.per_minute,
+        select(func.count())
+        .where(_S.route_id == _R.id, in_states(_S.state, IN_HAND))
+        .correlate(routes_table)
+        .scalar_subquery()
+        .label("active"),
+        _used.correlate(routes_table).scalar_subquery().label("messages"),
+        _used.with_only_columns(func.coalesce(func.sum(route_usage.c.recipients), 0))
+        .correlate(routes_table)
+        .scalar_subquery()
+        .label("recipients"),
+        _C.email,
+        _C.status,
+        _C.status_reason,
+        _C.problem,
     )
+    .select_from(routes_table.outerjoin(email_connections, _C.id == _R.connection_id))
+    .where(_R.via == bindparam("via"), _R.next_at <= bindparam("at"))
+    .order_by(_R.next_at)
+    .limit(bindparam("count"))
+    .with_for_update(of=routes_table, skip_locked=True)
+)
+_DUE_SENDS = (
+    in_states(_S.state, CLAIMABLE),
+    _S.next_at.is_not(None),  # a partial index is used where its own words are found
+    _S.next_at <= bindparam("at"),
+)
+_WITH_TOKENS = select(*CARRIED, *connection_tokens.COLUMNS).select_from(
+    sends_table.outerjoin(email_connections, _C.id == _S.connection_id)
+)
+_first = sends_table.alias("first")
+_FIRST_OF_EACH = _WITH_TOKENS.where(
+    _S.id.in_(
+        select(
+            select(_first.c.id)
+            .where(
+                _first.c.route_id == _R.id,
+                in_states(_first.c.state, CLAIMABLE),
+                _first.c.next_at.is_not(None),
+                _first.c.next_at <= bindparam("at"),
+            )
+            .order_by(_first.c.next_at, _first.c.id)
+            .limit(1)
+            .correlate(routes_table)
+            .scalar_subquery()
+        ).where(_R.id.in_(bindparam("route_ids", expanding=True)))
+    )
+)
+_NEXT_OF_ONE = (
+    _WITH_TOKENS.where(_S.route_id == bindparam("route_id"), *_DUE_SENDS)
     .order_by(_S.next_at, _S.id)
-    .limit(bindparam("free"))
+    .limit(bindparam("places"))
 )
 _CLAIM = (
     update(sends_table)
-    .where(
-        _S.id == bindparam("sid"),
-        _S.attempt == bindparam("seen"),
-        _S.state.in_(CLAIMABLE),
-    )
+    .where(_S.id == bindparam("sid"), _S.attempt == bindparam("seen"), in_states(_S.state, CLAIMABLE))
     .values(
         state=State.CLAIMED,
         attempt=bindparam("number"),
@@ -107,11 +168,21 @@ _CLAIM = (
     )
 )
 _NEW_ATTEMPT = insert(send_attempts)
+_PACED = (
+    update(routes_table)
+    .where(_R.id == bindparam("route_id"))
+    .values(paced_until=bindparam("paced"), next_at=null())
+)
+_SHARED_PACED = (
+    update(routes_table).where(_R.id == bindparam("route_id")).values(paced_until=bindparam("paced"))
+)
+_PROBED = update(routes_table).where(_R.id == bindparam("route_id")).values(paused_until=bindparam("until"))
+_NEXT_DUE = select(func.min(_R.next_at)).where(_R.via == bindparam("via"), _R.next_at.is_not(None))
 _BEGIN = (
     update(sends_table)
     .where(
         _S.id == bindparam("sid"),
-        _S.attempt == bindparam("number"),
+        _S.attempt == bindparam("seen"),
         _S.state == State.CLAIMED,
         _S.claimed_by == bindparam("incarnation"),
     )
@@ -128,296 +199,250 @@ _PHASE = (
 )
 
 
-def _end_from(states: Sequence[State]) -> Update:
-    return (
-        update(sends_table)
-        .where(_S.id == bindparam("sid"), _S.attempt == bindparam("seen"), _S.state.in_(states))
-        .values(
-            state=bindparam("new_state"),
-            reason=bindparam("why"),
-            explanation=bindparam("explained"),
-            claimed_by=null(),
-            next_at=bindparam("due"),
-            provider_message_id=func.coalesce(bindparam("message_at_provider"), _S.provider_message_id),
-            thread_id=func.coalesce(bindparam("thread"), _S.thread_id),
-            updated_at=bindparam("at"),
-        )
-    )
-
-
-_END = {
-    state: _end_from(
-        [start for start in (State.CLAIMED, State.SENDING, State.UNKNOWN) if state in MOVES[start]]
-    )
-    for state in (State.SENT, State.FAILED, State.QUEUED, State.WAITING, State.UNKNOWN)
-}
-_END_AS_SEEN = {state: _end_from([state]) for state in IN_HAND}
-_END_ATTEMPT = (
-    update(send_attempts)
-    .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
-    .values(
-        outcome=bindparam("how"),
-        phase=func.coalesce(bindparam("reached"), send_attempts.c.phase),
-        reason=bindparam("why"),
-        status=bindparam("http_status"),
-        provider_request_id=bindparam("request"),
-        finished_at=bindparam("at"),
-    )
-)
-_KIND = {
-    State.SENT: Kind.SEND_SENT,
-    State.FAILED: Kind.SEND_FAILED,
-    State.QUEUED: Kind.SEND_QUEUED,
-    State.WAITING: Kind.SEND_WAITING,
-    State.UNKNOWN: Kind.SEND_UNKNOWN,
-}
-_OWNERS = select(_S.claimed_by).where(_S.state.in_(IN_HAND)).distinct()
-_OWNED = (
-    select(*_CARRIED, _S.state)
-    .where(_S.claimed_by == bindparam("incarnation"), _S.state.in_(IN_HAND))
-    .order_by(_S.route_id, _S.id)
-)
-_UNKNOWN_ATTEMPTS = select(func.count()).where(
-    send_attempts.c.send_id == bindparam("send_id"),
-    send_attempts.c.number < bindparam("attempt"),
-    send_attempts.c.outcome == Outcome.UNKNOWN,
-)
-_NEXT_DUE = select(func.min(routes_table.c.next_at)).where(routes_table.c.next_at.is_not(None))
-
-
 def claim(
-    connection: Connection, *, incarnation: str, concurrency: Mapping[str, int], limit: int, at: datetime
-) -> list[Claimed]:
-    """Take up to ``limit`` sends that are due, oldest route first, and at most ``concurrency[via]`` at a
-    time per route.
-
-    A mailbox that cannot be used takes no claim: its sends are put to wait for their owner.
-    """
-    taken: list[Claimed] = []
-    for route in connection.execute(_DUE_ROUTES, {"at": at, "count": limit}).all():
-        if len(taken) >= limit:
-            break
-        if _cannot_be_used(connection, route_id=route.id, via=route.via, at=at):
-            continue
-        active = connection.execute(_ACTIVE, {"route_id": route.id}).scalar_one()
-        free = concurrency.get(route.via, 1) - active
-        mine = _claim_oldest(
-            connection, route_id=route.id, incarnation=incarnation, free=min(free, limit - len(taken)), at=at
-        )
-        taken += mine
-        _set_next(connection, route_id=route.id, full=len(mine) >= free)
-    return taken
-
-
-def _cannot_be_used(connection: Connection, *, route_id: str, via: str, at: datetime) -> bool:
-    if route_id == via:
-        return False
-    row = connection.execute(_CONNECTION, {"connection_id": route_id}).one_or_none()
-    if row is not None and row.status == ConnectionStatus.ACTIVE:
-        return False
-    reason, explanation = "disconnected", "This e-mail account is no longer connected. Cancel this send."
-    if row is not None and row.status == ConnectionStatus.NEEDS_RECONNECT:
-        reason, explanation = row.status_reason or row.status, row.problem or explanation
-    holding.hold(connection, connection_id=route_id, reason=reason, explanation=explanation, at=at)
-    return True
-
-
-def _claim_oldest(
-    connection: Connection, *, route_id: str, incarnation: str, free: int, at: datetime
-) -> list[Claimed]:
-    taken: list[Claimed] = []
-    if free <= 0:
-        return taken
-    for row in connection.execute(_OLDEST, {"route_id": route_id, "at": at, "free": free}).all():
-        number = row.attempt + 1
-        changed = connection.execute(
-            _CLAIM,
-            {"sid": row.id, "seen": row.attempt, "number": number, "incarnation": incarnation, "at": at},
-        ).rowcount
-        if changed != 1:
-            continue
-        connection.execute(
-            _NEW_ATTEMPT,
-            {
-                "send_id": row.id,
-                "number": number,
-                "incarnation": incarnation,
-                "phase": "claimed",
-                "started_at": at,
-            },
-        )
-        taken.append(replace(_carried(row), attempt=number))
-    return taken
-
-
-def _carried(row: AnyRow) -> Claimed:
-    return Claimed(**{field.name: row._mapping[field.name] for field in fields(Claimed)})  # noqa: SLF001 - SQLAlchemy's public name
-
-
-_CLEAR_NEXT = update(routes_table).where(routes_table.c.id == bindparam("route_id")).values(next_at=null())
-
-
-def _set_next(connection: Connection, *, route_id: str, full: bool) -> None:
-    """A route with no free place is woken by the send that ends; any other by its next due send."""
-    if full:
-        connection.execute(_CLEAR_NEXT, {"route_id": route_id})
-    else:
-        routes.reschedule(connection, route_id=route_id)
-
-
-def begin_sending(
-    connection: Connection, *, send_id: str, attempt: int, incarnation: str, at: datetime
-) -> None:
-    """Commit that the exchange is about to begin. Raises :class:`AttemptLost`; then not a byte may leave."""
-    changed = connection.execute(
-        _BEGIN, {"sid": send_id, "number": attempt, "incarnation": incarnation, "at": at}
-    ).rowcount
-    if changed != 1:
-        raise AttemptLost(send_id)
-    connection.execute(_PHASE, {"sid": send_id, "seen": attempt})
-
-
-def end(
-    connection: Connection, claimed: Claimed, ending: Ending, *, at: datetime, seen: State | None = None
-) -> None:
-    """Write how an attempt ended, with its event. Raises :class:`AttemptLost` when the send has moved on
-    without it.
-
-    ``seen`` is for who ends another's attempt: the state that this was decided in. The other may live after all
-    and go on at this moment, and what has begun to leave must not be queued again.
-    """
-    routes.lock(connection, route_id=claimed.route_id)
-    ending = _unless_repaired(connection, claimed, ending, at=at)
-    changed = connection.execute(
-        _END[ending.state] if seen is None else _END_AS_SEEN[seen],
-        {
-            "sid": claimed.id,
-            "seen": claimed.attempt,
-            "new_state": ending.state,
-            "why": ending.reason,
-            "explained": ending.explanation,
-            "due": ending.next_at,
-            "message_at_provider": ending.provider_message_id,
-            "thread": ending.thread_id,
-            "at": at,
-        },
-    ).rowcount
-    if changed != 1:
-        raise AttemptLost(claimed.id)
-    connection.execute(
-        _END_ATTEMPT,
-        {
-            "sid": claimed.id,
-            "seen": claimed.attempt,
-            "how": ending.outcome,
-            "reached": ending.phase,
-            "why": ending.reason,
-            "http_status": ending.status,
-            "request": ending.provider_request_id,
-            "at": at,
-        },
-    )
-    data: dict[str, object] = {"attempt": claimed.attempt, "via": claimed.via}
-    if ending.reason:
-        data["reason"] = ending.reason
-    if ending.next_at:
-        data["next_at"] = ending.next_at.isoformat()
-    if ending.provider_message_id:
-        data["provider_message_id"] = ending.provider_message_id
-    events.append(
-        connection,
-        user_id=claimed.user_id,
-        kind=_KIND[ending.state],
-        send_id=claimed.id,
-        draft_id=claimed.draft_id,
-        connection_id=claimed.connection_id,
-        data=data,
-        at=at,
-    )
-    if ending.pause:
-        until, reason, explanation = ending.pause
-        routes.pause(
-            connection, route_id=claimed.route_id, until=until, reason=reason, explanation=explanation
-        )
-    routes.reschedule(connection, route_id=claimed.route_id)
-
-
-def _unless_repaired(connection: Connection, claimed: Claimed, ending: Ending, *, at: datetime) -> Ending:
-    """A mailbox may have been reconnected while this attempt found it broken: then nothing waits for that
-    any more.
-    """
-    if ending.state is not State.WAITING or ending.next_at is not None or claimed.connection_id is None:
-        return ending
-    row = connection.execute(_CONNECTION, {"connection_id": claimed.connection_id}).one_or_none()
-    if row is None or row.status != ConnectionStatus.ACTIVE:
-        return ending
-    return replace(ending, state=State.QUEUED, next_at=at)
-
-
-def owners(connection: Connection) -> list[str]:
-    """The incarnations that hold a send right now."""
-    return [owner for owner in connection.execute(_OWNERS).scalars() if owner is not None]
-
-
-def may_be_out(connection: Connection, *, send_id: str, attempt: int) -> bool:
-    """Whether an attempt before ``attempt`` ended without anybody knowing if it left: then it cannot simply fail."""
-    return connection.execute(_UNKNOWN_ATTEMPTS, {"send_id": send_id, "attempt": attempt}).scalar_one() > 0
-
-
-def reap(
     connection: Connection,
     *,
     incarnation: str,
-    repeatable: Mapping[str, timedelta],
+    room: Mapping[str, int],
+    pace_of: PaceOf,
+    shared: Mapping[str, Rate],
     at: datetime,
-    in_hand: Collection[tuple[str, int]] = (),
-) -> dict[State, int]:
-    """Take over the sends that nobody works on any more: back to ``queued`` from ``claimed``, ``unknown`` from
-    ``sending``.
+) -> Round:
+    """Take sends that are due: of each provider at most ``room``, the mailbox that has waited longest first.
 
-    ``repeatable`` gives, for a relay that drops the second copy of a key, how long after the first attempt
-    it does: such a send is simply queued again. ``incarnation`` is dead, or is this process, which still has
-    the (send id, attempt) pairs ``in_hand``. Returns how many went where.
+    No mailbox gets more than its pace, and all of a provider's together no more than its ``shared`` rate. A mailbox
+    that cannot be used takes no claim: its sends are put to wait for their owner.
     """
-    counts: dict[State, int] = {}
-    for row in connection.execute(_OWNED, {"incarnation": incarnation}).all():
-        if (row.id, row.attempt) in in_hand:
-            continue
-        claimed = _carried(row)
-        state = State(row.state)
-        ending = _ending_of_the_dead(claimed, state=state, repeatable=repeatable, at=at)
-        try:
-            end(connection, claimed, ending, at=at, seen=state)
-        except AttemptLost:
-            continue
-        counts[ending.state] = counts.get(ending.state, 0) + 1
-    return counts
+    together = _together(connection, names=[via for via, free in room.items() if free > 0])
+    rounds = [
+        _of_provider(
+            connection,
+            via,
+            incarnation=incarnation,
+            free=room[via],
+            pace_of=pace_of,
+            shared=shared.get(via),
+            state=state,
+            at=at,
+        )
+        for via, state in together.items()
+    ]
+    moments = [each.again_at for each in rounds if each.again_at is not None]
+    return Round([send for each in rounds for send in each.sends], min(moments, default=None))
 
 
-def _ending_of_the_dead(
-    claimed: Claimed, *, state: State, repeatable: Mapping[str, timedelta], at: datetime
-) -> Ending:
-    if state is State.CLAIMED:
-        return Ending(
-            state=State.QUEUED, outcome=Outcome.NEVER_SENT, reason="worker_died", phase="claimed", next_at=at
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """How all mailboxes of a provider, or one relay, stand."""
+
+    paced_until: datetime | None
+    paused_until: datetime | None
+    is_down: bool
+
+
+def _together(connection: Connection, *, names: Sequence[str]) -> dict[str, _Together]:
+    """The rows of these providers, locked: one worker at a time shares out what a provider takes."""
+    if not names:
+        return {}
+    rows = {row.id: row for row in connection.execute(_SHARED, {"names": sorted(names)})}
+    for name in sorted(set(names) - set(rows)):
+        routes.take(connection, route_id=name, via=name)
+    return {
+        name: _Together(row.paced_until, row.paused_until, row.pause_reason == PROVIDER_DOWN)
+        if (row := rows.get(name))
+        else _Together(None, None, is_down=False)
+        for name in names
+    }
+
+
+def _of_provider(
+    connection: Connection,
+    via: str,
+    *,
+    incarnation: str,
+    free: int,
+    pace_of: PaceOf,
+    shared: Rate | None,
+    state: _Together,
+    at: datetime,
+) -> Round:
+    if state.is_down:
+        if state.paused_until is not None and state.paused_until > at:
+            return Round([], state.paused_until)
+        free = 1
+    if shared is not None:
+        free = min(free, shared.free(paced_until=state.paced_until, at=at))
+    taken: list[Claimed] = []
+    if free > 0:
+        taken = _take_due(connection, via, incarnation=incarnation, free=free, pace_of=pace_of, at=at)
+    if taken and state.is_down:
+        connection.execute(_PROBED, {"route_id": via, "until": at + PROBE_EVERY})
+    paced_until = state.paced_until
+    if taken and shared is not None:
+        paced_until = shared.after(paced_until=paced_until, at=at, calls=len(taken))
+        connection.execute(_SHARED_PACED, {"route_id": via, "paced": paced_until})
+    again_at = connection.execute(_NEXT_DUE, {"via": via}).scalar_one()
+    if again_at is not None and shared is not None and paced_until is not None:
+        again_at = max(again_at, paced_until)
+    return Round(taken, again_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A route with room for more, before it is known what waits there."""
+
+    route: AnyRow
+    pace: Pace
+    count: int
+    used: Used
+
+
+def _take_due(
+    connection: Connection, via: str, *, incarnation: str, free: int, pace_of: PaceOf, at: datetime
+) -> list[Claimed]:
+    rows = connection.execute(_DUE, {"via": via, "at": at, "count": free, "since": routes.since(at)}).all()
+    places: list[_Place] = []
+    for row in rows:
+        if row.id != via and row.status != ConnectionStatus.ACTIVE:
+            _hold(connection, row, at=at)
+            continue
+        pace = pace_of(via, row.email).told(row.per_minute)
+        count = min(
+            free - sum(place.count for place in places),
+            pace.concurrency - row.active,
+            pace.rate.free(paced_until=row.paced_until, at=at),
         )
-    window = repeatable.get(claimed.via)
-    if window is not None and claimed.first_attempt_at is not None and at < claimed.first_attempt_at + window:
-        return Ending(
-            state=State.QUEUED, outcome=Outcome.UNKNOWN, reason="worker_died", phase="sending", next_at=at
-        )
-    return Ending(
-        state=State.UNKNOWN,
-        outcome=Outcome.UNKNOWN,
-        reason="worker_died",
+        places.append(_Place(row, pace, max(0, count), Used(at, row.messages, row.recipients)))
+    found = _waiting_in(connection, places, at=at)
+    taken = [send for place in places for send in _fitting(connection, place, found, at=at)]
+    _write(connection, taken, incarnation=incarnation, at=at)
+    _set_paces(connection, places, taken, at=at)
+    return taken
+
+
+def _hold(connection: Connection, route: AnyRow, *, at: datetime) -> None:
+    reason, explanation = "disconnected", "This e-mail account is no longer connected. Cancel this send."
+    if route.status == ConnectionStatus.NEEDS_RECONNECT:
+        reason, explanation = route.status_reason or route.status, route.problem or explanation
+    holding.hold(connection, connection_id=route.id, reason=reason, explanation=explanation, at=at)
+
+
+def _waiting_in(
+    connection: Connection, places: Sequence[_Place], *, at: datetime
+) -> dict[str, list[Claimed]]:
+    """The oldest due sends by route: one of each mailbox, as many as there are places for a relay."""
+    found: dict[str, list[Claimed]] = {}
+    single = [place.route.id for place in places if place.count == 1]
+    rows = list(connection.execute(_FIRST_OF_EACH, {"route_ids": single, "at": at})) if single else []
+    for place in places:
+        if place.count > 1:
+            rows += connection.execute(
+                _NEXT_OF_ONE, {"route_id": place.route.id, "places": place.count, "at": at}
+            ).all()
+    for row in rows:
+        send = Claimed(*row[: len(CARRIED)], at=at, tokens=connection_tokens.of_row(row[len(CARRIED) :]))
+        found.setdefault(send.route_id, []).append(send)
+    return found
+
+
+def _fitting(
+    connection: Connection, place: _Place, found: Mapping[str, list[Claimed]], *, at: datetime
+) -> list[Claimed]:
+    """Those that the day's limits of their mailbox still take. When one does not fit, the mailbox pauses."""
+    fitting: list[Claimed] = []
+    used = place.used
+    for send in found.get(place.route.id, ()):
+        if not place.pace.fits(used, recipients=send.recipients):
+            _pause_until_it_fits(connection, place, send, at=at)
+            break
+        fitting.append(replace(send, attempt=send.attempt + 1, per_minute=place.route.per_minute))
+        used = Used(at, used.messages + 1, used.recipients + send.recipients)
+    return fitting
+
+
+def _pause_until_it_fits(connection: Connection, place: _Place, send: Claimed, *, at: datetime) -> None:
+    usage = routes.usage(connection, route_id=place.route.id, at=at)
+    until = place.pace.fits_at(usage, recipients=send.recipients) or at + PROBE_EVERY
+    routes.pause(
+        connection,
+        route_id=place.route.id,
+        until=until,
+        reason="daily_limit",
         explanation=(
-            "The program stopped in the middle of handing the message over, so nobody knows whether it left."
+            "This account has sent as much as its provider takes in 24 hours. The rest leaves by itself as room comes "
+            "back."
         ),
-        phase="sending",
+    )
+    routes.extend(connection, route_id=place.route.id, until=until + GIVE_UP_AFTER)
+
+
+def _write(connection: Connection, taken: Sequence[Claimed], *, incarnation: str, at: datetime) -> None:
+    if not taken:
+        return
+    changed = connection.execute(
+        _CLAIM,
+        [
+            {
+                "sid": send.id,
+                "seen": send.attempt - 1,
+                "number": send.attempt,
+                "incarnation": incarnation,
+                "at": at,
+            }
+            for send in taken
+        ],
+    ).rowcount
+    if changed != len(taken):  # who changes a send holds its route, and these routes are ours
+        raise AttemptLost("a send that was about to be claimed has changed under its route's lock")
+    connection.execute(
+        _NEW_ATTEMPT,
+        [
+            {
+                "send_id": send.id,
+                "number": send.attempt,
+                "incarnation": incarnation,
+                "phase": "claimed",
+                "started_at": at,
+            }
+            for send in taken
+        ],
     )
 
 
-def next_due(connection: Connection) -> datetime | None:
-    """When the next claim could find something."""
-    due: datetime | None = connection.execute(_NEXT_DUE).scalar_one()
-    return due
+def _set_paces(
+    connection: Connection, places: Sequence[_Place], taken: Sequence[Claimed], *, at: datetime
+) -> None:
+    """A route with no free place is woken by the send that ends; any other by its next due send."""
+    if not places:
+        return
+    calls = {place.route.id: 0 for place in places}
+    for send in taken:
+        calls[send.route_id] += 1
+    rows, open_still = [], []
+    for place in places:
+        route, mine = place.route, calls[place.route.id]
+        paced = place.pace.rate.after(paced_until=route.paced_until, at=at, calls=mine)
+        rows.append({"route_id": route.id, "paced": paced if mine else route.paced_until})
+        if route.active + mine < place.pace.concurrency:
+            open_still.append(route.id)
+    connection.execute(_PACED, rows)
+    routes.reschedule(connection, route_ids=open_still)
+    limited = {place.route.id for place in places if place.pace.has_daily_limit}
+    routes.use(
+        connection, [(send.route_id, send.recipients) for send in taken if send.route_id in limited], at=at
+    )
+
+
+def begin_sending(
+    connection: Connection, beginning: Sequence[Claimed], *, incarnation: str, at: datetime
+) -> None:
+    """Commit that the exchanges are about to begin.
+
+    Raises :class:`AttemptLost` when one of them may not: then none has, and each is to be tried alone.
+    """
+    rows = [
+        {"sid": send.id, "seen": send.attempt, "incarnation": incarnation, "at": at} for send in beginning
+    ]
+    if connection.execute(_BEGIN, rows).rowcount != len(rows):
+        raise AttemptLost(beginning[0].id)
+    connection.execute(_PHASE, [{"sid": send.id, "seen": send.attempt} for send in beginning])

@@ -6,8 +6,10 @@ each other is not the lease, though, but the compare-and-swap on ``token_generat
 change.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
@@ -21,7 +23,7 @@ from replysequence.storage.tables import email_connections
 from replysequence.storage.vault import Cell, Vault
 
 _C = email_connections.c
-_READ = select(
+COLUMNS = (
     _C.id,
     _C.user_id,
     _C.provider,
@@ -30,11 +32,13 @@ _READ = select(
     _C.status,
     _C.scopes,
     _C.token_generation,
-    _C.access_token_encrypted,
     _C.access_token_expires_at,
-    _C.refresh_token_encrypted,
     _C.refresh_token_expires_at,
-).where(_C.id == bindparam("connection_id"))
+    _C.access_token_encrypted,
+    _C.refresh_token_encrypted,
+)
+"""The columns of :class:`SealedTokens`, in its order, for :func:`of_row`."""
+_READ = select(*COLUMNS).where(_C.id == bindparam("connection_id"))
 _TAKE = (
     update(email_connections)
     .where(
@@ -87,21 +91,23 @@ class SealedTokens:
 def sealed_tokens(connection: Connection, *, connection_id: str) -> SealedTokens | None:
     """The tokens of a connection; None when it is gone."""
     row = connection.execute(_READ, {"connection_id": connection_id}).one_or_none()
-    if row is None:
+    return None if row is None else of_row(row)
+
+
+def of_row(values: Sequence[Any]) -> SealedTokens | None:
+    """The tokens in the values of :data:`COLUMNS`; None where an outer join found no connection."""
+    connection_id, user_id, provider, issuer, email, status, scopes, *rest = values
+    if connection_id is None:
         return None
     return SealedTokens(
-        connection_id=row.id,
-        user_id=row.user_id,
-        provider=row.provider,
-        issuer=row.issuer,
-        email=row.email,
-        status=ConnectionStatus(row.status),
-        scopes=frozenset(row.scopes.split()),
-        generation=row.token_generation,
-        access_token_expires_at=row.access_token_expires_at,
-        refresh_token_expires_at=row.refresh_token_expires_at,
-        access_token_encrypted=row.access_token_encrypted,
-        refresh_token_encrypted=row.refresh_token_encrypted,
+        connection_id,
+        user_id,
+        provider,
+        issuer,
+        email,
+        ConnectionStatus(status),
+        frozenset(scopes.split()),
+        *rest,
     )
 
 

@@ -1,35 +1,60 @@
-"""One row for every queue of sends: a mailbox (by its connection's id) or a relay (by its name).
+"""One row for every queue of sends: a mailbox (by its connection's id) or a relay (by its name). The row under the name
+of a mailbox provider stands for all of its mailboxes together: their pace, and whether it is down.
 
-``next_at`` says when its next send may be claimed, so that finding work never looks at the sends themselves.
+``next_at`` says when the next send may be claimed, so that finding work never looks at the sends themselves.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
 from replysequence.domain.send import CLAIMABLE
-from replysequence.storage.tables import routes, sends
+from replysequence.storage.tables import in_states, route_usage, routes, sends
 
-_ENSURE = {
-    "sqlite": sqlite.insert(routes).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(routes).on_conflict_do_nothing(),
-}
-
-_FIRST_DUE = (
-    select(func.min(sends.c.next_at))
-    .where(
-        sends.c.route_id == bindparam("route_id"),
-        sends.c.state.in_(CLAIMABLE),
-        sends.c.next_at.is_not(None),
-    )
-    .scalar_subquery()
-)
-_READ = select(_FIRST_DUE.label("first_due"), routes.c.paused_until).where(
-    routes.c.id == bindparam("route_id")
-)
+_DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
+_ENSURE = {name: dialect.insert(routes).on_conflict_do_nothing() for name, dialect in _DIALECTS.items()}
 _LOCK = select(routes.c.id).where(routes.c.id == bindparam("route_id")).with_for_update()
-_SET_NEXT = update(routes).where(routes.c.id == bindparam("route_id")).values(next_at=bindparam("due"))
+_LOCK_ALL = (
+    select(routes.c.id)
+    .where(routes.c.id.in_(bindparam("route_ids", expanding=True)))
+    .order_by(routes.c.id)
+    .with_for_update()
+)
+
+
+def _not_before(name: str) -> ColumnElement[datetime]:
+    """The first due send's time, or the pause's or the pace's if that is later."""
+    latest = func.max if name == "sqlite" else func.greatest
+    due = sends.c.next_at
+    moment: ColumnElement[datetime] = latest(
+        due,
+        func.coalesce(routes.c.paused_until, due),
+        func.coalesce(routes.c.paced_until, due),
+        type_=due.type,
+    )
+    return moment
+
+
+_RESCHEDULE = {
+    name: update(routes)
+    .where(routes.c.id == bindparam("route_id"))
+    .values(
+        next_at=select(_not_before(name))
+        .where(
+            sends.c.route_id == routes.c.id,
+            in_states(sends.c.state, CLAIMABLE),
+            sends.c.next_at.is_not(None),
+        )
+        .order_by(sends.c.next_at)
+        .limit(1)
+        .correlate(routes)
+        .scalar_subquery()
+    )
+    for name in _DIALECTS
+}
 _PAUSE = (
     update(routes)
     .where(
@@ -42,38 +67,108 @@ _PAUSE = (
         pause_explanation=bindparam("explanation"),
     )
 )
+_RESUME = (
+    update(routes)
+    .where(routes.c.id == bindparam("route_id"), routes.c.pause_reason == bindparam("reason"))
+    .values(paused_until=None, pause_reason=None, pause_explanation=None)
+)
+_EXTEND = (
+    update(sends)
+    .where(
+        sends.c.route_id == bindparam("route"),
+        in_states(sends.c.state, CLAIMABLE),
+        sends.c.give_up_at < bindparam("until"),
+    )
+    .values(give_up_at=bindparam("until"))
+)
+_TOLD = update(routes).where(routes.c.id == bindparam("route_id")).values(per_minute=bindparam("told"))
+_USE = {
+    name: (insert := dialect.insert(route_usage)).on_conflict_do_update(
+        index_elements=[route_usage.c.route_id, route_usage.c.began_at],
+        set_={
+            "messages": route_usage.c.messages + insert.excluded.messages,
+            "recipients": route_usage.c.recipients + insert.excluded.recipients,
+        },
+    )
+    for name, dialect in _DIALECTS.items()
+}
+_USED = (
+    select(route_usage.c.began_at, route_usage.c.messages, route_usage.c.recipients)
+    .where(route_usage.c.route_id == bindparam("route_id"), route_usage.c.began_at > bindparam("since"))
+    .order_by(route_usage.c.began_at)
+)
 
 
-def take(connection: Connection, *, route_id: str, via: str) -> None:
+def take(connection: Connection, *, route_id: str, via: str, connection_id: str | None = None) -> None:
     """Make the row of ``route_id`` if it is not there, and :func:`lock` it."""
-    connection.execute(_ENSURE[connection.dialect.name], {"id": route_id, "via": via})
+    connection.execute(
+        _ENSURE[connection.dialect.name], {"id": route_id, "via": via, "connection_id": connection_id}
+    )
     lock(connection, route_id=route_id)
 
 
 def lock(connection: Connection, *, route_id: str) -> None:
     """Hold the route until the transaction ends. Whoever changes a send takes its route first: no two can
-    deadlock.
+    deadlock. On SQLite there is one writer at a time anyway.
     """
-    connection.execute(_LOCK, {"route_id": route_id})
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"route_id": route_id})
 
 
-def reschedule(connection: Connection, *, route_id: str) -> datetime | None:
-    """Set when the next send of a locked route may be claimed, from its sends and its pause; returns it."""
-    row = connection.execute(_READ, {"route_id": route_id}).one_or_none()
-    if row is None:
-        return None
-    due: datetime | None = row.first_due
-    if due is not None and row.paused_until is not None and row.paused_until > due:
-        due = row.paused_until
-    connection.execute(_SET_NEXT, {"route_id": route_id, "due": due})
-    return due
+def lock_all(connection: Connection, *, route_ids: Iterable[str]) -> None:
+    """The same for several, in one order for everybody."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK_ALL, {"route_ids": sorted(set(route_ids))}).all()
+
+
+def reschedule(connection: Connection, *, route_ids: Iterable[str]) -> None:
+    """Set when the next send of locked routes may be claimed, from their sends, pauses and paces."""
+    rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
+    if rows:
+        connection.execute(_RESCHEDULE[connection.dialect.name], rows)
 
 
 def pause(connection: Connection, *, route_id: str, until: datetime, reason: str, explanation: str) -> None:
-    """Claim nothing of this route before ``until``: the provider refused the mailbox, not a message.
-
-    A pause that lasts longer stays as it is.
-    """
+    """Claim nothing of this route before ``until``. A pause that lasts longer stays as it is."""
     connection.execute(
         _PAUSE, {"route_id": route_id, "until": until, "reason": reason, "explanation": explanation}
     )
+
+
+def resume(connection: Connection, *, route_id: str, reason: str) -> bool:
+    """End a pause that was made for ``reason``; False when there is none."""
+    return connection.execute(_RESUME, {"route_id": route_id, "reason": reason}).rowcount > 0
+
+
+def extend(connection: Connection, *, route_id: str, until: datetime) -> None:
+    """Let nothing that waits in this queue be given up before ``until``: it waits for the provider's limit, through
+    no fault of its own.
+    """
+    connection.execute(_EXTEND, {"route": route_id, "until": until})
+
+
+def told(connection: Connection, *, route_id: str, per_minute: int) -> None:
+    """Keep the rate that the provider's answers tell, in calls a minute."""
+    connection.execute(_TOLD, {"route_id": route_id, "told": per_minute})
+
+
+def use(connection: Connection, uses: Iterable[tuple[str, int]], *, at: datetime) -> None:
+    """Count a message to so many recipients against its route's day: (route id, recipients) for each."""
+    began_at = piece_of(at)
+    rows = [
+        {"route_id": route_id, "began_at": began_at, "messages": 1, "recipients": recipients}
+        for route_id, recipients in uses
+    ]
+    if rows:
+        connection.execute(_USE[connection.dialect.name], rows)
+
+
+def usage(connection: Connection, *, route_id: str, at: datetime) -> list[Used]:
+    """What the route used in the 24 hours before ``at``, oldest first."""
+    rows = connection.execute(_USED, {"route_id": route_id, "since": since(at)})
+    return [Used(row.began_at, row.messages, row.recipients) for row in rows]
+
+
+def since(at: datetime) -> datetime:
+    """Pieces of usage that began after this lie, at least in part, in the 24 hours before ``at``."""
+    return at - DAY - USAGE_STEP

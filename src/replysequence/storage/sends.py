@@ -17,8 +17,8 @@ from replysequence.domain.event import Event, Kind
 from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import AnyRow, now
+from replysequence.storage.tables import in_states, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
-from replysequence.storage.tables import send_attempts, sends
 
 _INSERT = {
     name: dialect.insert(sends).on_conflict_do_nothing().returning(sends.c.id)
@@ -48,6 +48,16 @@ _LISTED = select(
 )
 """Sends as their owners see them, each with the pause that it waits behind."""
 _GET = _LISTED.where(sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id"))
+_WAITING_FOR_A_WORD = (
+    _LISTED.where(
+        sends.c.user_id == bindparam("user_id"),
+        sends.c.connection_id == bindparam("connection_id"),
+        sends.c.state == State.WAITING,
+        sends.c.next_at.is_(None),
+    )
+    .order_by(sends.c.id)
+    .limit(bindparam("count"))
+)
 _ATTEMPTS = (
     select(send_attempts)
     .where(send_attempts.c.send_id == bindparam("send_id"))
@@ -65,7 +75,7 @@ _CANCEL = (
     .where(
         sends.c.user_id == bindparam("owner"),
         sends.c.id == bindparam("send_id"),
-        sends.c.state.in_(CANCELLABLE),
+        in_states(sends.c.state, CANCELLABLE),
         ~_MAY_BE_OUT,
     )
     .values(
@@ -204,7 +214,7 @@ def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
         data=data,
         at=at,
     )
-    routes.reschedule(connection, route_id=send.route.id)
+    routes.reschedule(connection, route_ids=[send.route.id])
     return True
 
 
@@ -260,6 +270,17 @@ def page(
     return [_send(row) for row in connection.execute(statement, {"at": now(connection)})]
 
 
+def held(connection: Connection, *, user_id: str, connection_id: str, limit: int) -> list[Send]:
+    """An owner's sends of one mailbox, connected or gone, that wait for somebody to act: the oldest first."""
+    values = {
+        "user_id": user_id,
+        "connection_id": connection_id,
+        "count": limit,
+        "at": now(connection),
+    }
+    return [_send(row) for row in connection.execute(_WAITING_FOR_A_WORD, values)]
+
+
 def latest_of_drafts(
     connection: Connection, *, user_id: str, draft_ids: Sequence[str]
 ) -> dict[str, tuple[str, State]]:
@@ -299,7 +320,7 @@ def cancel(connection: Connection, *, user_id: str, send_id: str, at: datetime) 
         connection_id=row.connection_id,
         at=at,
     )
-    routes.reschedule(connection, route_id=row.route_id)
+    routes.reschedule(connection, route_ids=[row.route_id])
 
 
 def settle(

@@ -1,0 +1,66 @@
+"""Many callers, one transaction: what comes while one batch is being written goes together into the next."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from replysequence.storage.claims import AttemptLost
+from replysequence.storage.database import Database, Transaction
+
+T = TypeVar("T")
+
+AT_MOST = 200
+"""Items in one transaction, so that it stays short."""
+
+
+class Batch(Generic[T]):
+    """Writes items by ``work(transaction, items)``. A single caller waits no longer than without it."""
+
+    def __init__(self, database: Database, work: Callable[[Transaction, Sequence[T]], None]) -> None:
+        self._database = database
+        self._work = work
+        self._waiting: list[tuple[T, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def write(self, item: T) -> None:
+        """Return once ``item`` is durable. Raises what its transaction raised.
+
+        :class:`AttemptLost` is this item's own: where it comes up, each item of the batch is written alone.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, done))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all(), name=f"batch-{self._work.__name__}")
+        await done
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:AT_MOST], self._waiting[AT_MOST:]
+                await self._write(batch)
+        finally:
+            self._writing = None
+
+    async def _write(self, batch: Sequence[tuple[T, asyncio.Future[None]]]) -> None:
+        try:
+            await self._database.transaction(self._work, [item for item, _ in batch])
+        except AttemptLost as error:
+            if len(batch) == 1:
+                _resolve(batch, error)
+                return
+            for each in batch:
+                await self._write([each])
+        except Exception as error:  # noqa: BLE001 - it is handed to everybody who waits for this batch
+            _resolve(batch, error)
+        else:
+            _resolve(batch, None)
+
+
+def _resolve(batch: Sequence[tuple[object, asyncio.Future[None]]], error: Exception | None) -> None:
+    for _, done in batch:
+        if done.done():
+            continue  # nobody waits any more; what was written stays
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
