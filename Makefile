@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test soak lint format bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,11 @@ test: $(DEV) ## Run every test, on SQLite, on PostgreSQL and in Chromium; PYTEST
 	REPLYSEQUENCE_TEST_CHROMIUM="$$(scripts/find_chromium --install)" && \
 	export REPLYSEQUENCE_TEST_POSTGRESQL_BIN REPLYSEQUENCE_TEST_CHROMIUM && \
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(PYTEST_ARGS)
+
+soak: $(DEV) ## Run the crash tests at length and write their figures; SOAK_SENDS=500 shortens it
+	@REPLYSEQUENCE_TEST_POSTGRESQL_BIN="$$(scripts/find_postgresql --install)" && \
+	export REPLYSEQUENCE_TEST_POSTGRESQL_BIN && \
+	PYTHONPATH=tests $(BIN)/python -m crash.soak
 
 lint: $(DEV) ## Check style, format and types; change nothing
 	@$(BIN)/ruff check .

@@ -171,12 +171,16 @@ class Disconnects:
 
 
 def disconnects(ships: Fleet, *, mailboxes: int, within: float, seed: int) -> Disconnects:
-    """One send by each of so many Gmail mailboxes of one person, who disconnects it up to `within` seconds later."""
+    """Two sends by each of so many Gmail mailboxes of one person, who disconnects it up to `within` seconds later:
+    the first is on its way by then, the second perhaps not.
+    """
     chance = random.Random(seed)
 
-    async def prepare(desk: Desk) -> tuple[Seller, list[Order]]:
+    async def prepare(desk: Desk) -> tuple[Seller, list[list[Order]]]:
         seller = await desk.seller(["gmail"] * mailboxes)
-        return seller, [await desk.order(seller, connection_id=box.connection_id) for box in seller.mailboxes]
+        return seller, [
+            await desk.orders(seller, connection_id=box.connection_id, number=2) for box in seller.mailboxes
+        ]
 
     seller, orders = at_the_desk(ships, prepare)
     waits = [chance.uniform(0, within) for _ in orders]
@@ -187,35 +191,41 @@ def disconnects(ships: Fleet, *, mailboxes: int, within: float, seed: int) -> Di
             lambda: database.run(_left, connection_ids=[box.connection_id for box in seller.mailboxes]) == 0,
             what="the end of every disconnect",
         )
-        stored = database.run(_stored, send_ids=ids)
+        stored = database.run(_stored, send_ids=[send_id for pair in ids for send_id in pair])
     figures = Disconnects(states=Counter(state for state, _ in stored.values()))
     ledger = ships.providers.ledger()
-    for send_id, box, order in zip(ids, seller.mailboxes, orders, strict=True):
-        figures.broken += _broken(*stored[send_id], box=box, taken=_taken(ledger, order))
+    for box, pair, sent in zip(seller.mailboxes, orders, ids, strict=True):
+        for order, send_id in zip(pair, sent, strict=True):
+            figures.broken += _broken(*stored[send_id], box=box, taken=_taken(ledger, order))
     granted = [grant["account"] for grant in ships.providers.grants() if not grant["revoked"]]
     figures.broken += [f"{box.email} still trusts us" for box in seller.mailboxes if box.email in granted]
     return figures
 
 
-def _send_and_disconnect(ships: Fleet, box: Box, order: Order, wait: float) -> str:
-    sent = ships.request(
+def _send_and_disconnect(ships: Fleet, box: Box, orders: Sequence[Order], wait: float) -> list[str]:
+    sent = [_send(ships, order) for order in orders]
+    time.sleep(wait)
+    answer = ships.request(
+        "POST",
+        f"/api/integrations/{box.provider}/disconnect",
+        key=orders[0].api_key,
+        number=-1,
+        json_body={"connection_id": box.connection_id},
+    )
+    assert answer.status == 200, answer.text
+    return sent
+
+
+def _send(ships: Fleet, order: Order) -> str:
+    answer = ships.request(
         "POST",
         "/api/drafts/send",
         key=order.api_key,
         headers={"Idempotency-Key": order.idempotency_key, "Prefer": "wait=0"},
         json_body={"draft_id": order.draft_id},
     )
-    assert sent.status in (200, 202), sent.text
-    time.sleep(wait)
-    answer = ships.request(
-        "POST",
-        f"/api/integrations/{box.provider}/disconnect",
-        key=order.api_key,
-        number=-1,
-        json_body={"connection_id": box.connection_id},
-    )
-    assert answer.status == 200, answer.text
-    return str(sent.json["id"])
+    assert answer.status in (200, 202), answer.text
+    return str(answer.json["id"])
 
 
 def _left(connection: Transaction, *, connection_ids: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def test_clicks_and_disconnects_meet_processes_that_know_nothing_of_each_other(s
     figures = disconnects(ships, mailboxes=10, within=0.5, seed=7)
 
     assert figures.broken == []
-    assert figures.states.total() == 10
+    assert figures.states.total() == 2 * 10
 
 
 def test_there_is_one_default_account_whatever_eight_threads_do_to_them(database_url: str) -> None:

@@ -1,0 +1,331 @@
+"""The long versions of the crash tests, and a report of their figures: `make soak`.
+
+Reads `SOAK_REPORT` (where the report goes, default build/soak-report.md), `SOAK_SENDS` (of each storm, default
+10,000), `SOAK_SEED`, and `SOAK_ONLY` (names of chapters, separated by commas). A whole run of at least 10,000 sends
+also writes docs/reliability-figures.md. Ends with 1 when a figure is not what it must be.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from crash.default_account import shuffle
+from crash.fleet import fleet
+from crash.races import disconnects, double_clicks, refresh_storm
+from crash.report import ROOT, Chapter, page
+from crash.sellers import campaign
+from crash.storm import Aftermath, Storm, blow, loosen
+from replysequence import logs
+from replysequence.storage.database import Database
+from replysequence.storage.keys import Key
+from replysequence.storage.migrations import upgrade
+from replysequence.storage.vault import Vault
+from support.postgresql import PostgreSQL, running_postgresql
+from support.programs import find_program
+
+WHOLE = 10_000
+LATENCY = 0.12
+"""Seconds that a provider takes for a message."""
+RESEND_PER_SECOND = 100
+"""The limit of a team that sends in bulk; ten a second is where a new one begins."""
+MAILBOXES = {"gmail": 200, "outlook": 400}
+"""Enough that the provider's own limits (60 and 30 a minute) are not what the storm is about."""
+FLEETS = (("SQLite", 2, 2), ("PostgreSQL", 1, 1), ("PostgreSQL", 3, 3))
+"""Database, web processes, workers."""
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a soak runs: a folder, a PostgreSQL server, and how much it does."""
+
+    folder: Path
+    server: PostgreSQL
+    sends: int
+    seed: int
+
+    @property
+    def scale(self) -> float:
+        """The share of a whole run."""
+        return self.sends / WHOLE
+
+    def scaled(self, number: int) -> int:
+        """So many of what a whole run does so often."""
+        return max(1, round(number * self.scale))
+
+    @contextmanager
+    def database(self, kind: str) -> Iterator[tuple[str, Path]]:
+        """A fresh database, migrated, and a folder beside it."""
+        name = f"soak_{next(_numbers)}"
+        folder = self.folder / name
+        folder.mkdir()
+        if kind == "SQLite":
+            url = f"sqlite:///{folder}/soak.db"
+            upgrade(url)
+            yield url, folder
+        else:
+            url = self.server.create(name)
+            upgrade(url)
+            yield url, folder
+            self.server.drop(name)
+
+
+def storms(place: Place) -> Chapter:
+    """Sends through each provider, on each fleet, with a random process killed every two seconds."""
+    chapter = Chapter(
+        title="Kill storms",
+        words=(
+            "Sends accepted over HTTP by real web processes, with a random process (web or worker) killed by SIGKILL "
+            "every 2 seconds and started again, while 2 % of the provider's exchanges are reset before and 2 % after "
+            "it accepted, 1 % answered 503 after it accepted, and 5 % refused with 429. Clients ask again with the "
+            "same key when a connection dies; one in twenty asks twice anyway. *In flight* are the sends on the wire "
+            "at the kills of workers, *ambiguous* the injected exchanges whose end nobody can know; their sum bounds "
+            "*unknown*."
+        ),
+        columns=(
+            "Database",
+            "Processes",
+            "Provider",
+            "Sends",
+            "Kills",
+            "In flight",
+            "Ambiguous",
+            "Sent",
+            "Unknown",
+            "Lost",
+            "Doubled",
+            "Wrong",
+            "Unexplained",
+            "Stuck",
+            "Seconds",
+        ),
+    )
+    for kind, web, workers in FLEETS:
+        for provider in ("gmail", "outlook", "resend"):
+            aftermath = _storm(place, kind, provider, web=web, workers=workers)
+            _write_down(chapter, aftermath, [kind, f"{web} web, {workers} workers", provider])
+    return chapter
+
+
+def _storm(place: Place, kind: str, provider: str, *, web: int, workers: int) -> Aftermath:
+    number = MAILBOXES.get(provider, 0)
+    with (
+        place.database(kind) as (url, folder),
+        fleet(url, folder, web=web, workers=workers) as ships,
+    ):
+        if provider == "resend":
+            orders = campaign(ships, mailboxes={}, relayed=place.sends)
+            loosen(ships.providers, send_latency_seconds=LATENCY)
+            ships.providers.set_team(requests_per_second=RESEND_PER_SECOND)
+        else:
+            mailboxes = place.scaled(number)
+            orders = campaign(ships, mailboxes={provider: mailboxes}, each=place.sends // mailboxes)
+            for vendor in ("google", "microsoft"):
+                ships.providers.set_vendor(vendor, send_latency_seconds=LATENCY)
+        return blow(ships, orders, Storm(clients=12, seed=place.seed, patience=900))
+
+
+def _write_down(chapter: Chapter, aftermath: Aftermath, which: list[str]) -> None:
+    verdict = aftermath.verdict
+    chapter.rows.append(
+        [
+            *which,
+            f"{verdict.sends:,}",
+            aftermath.kills.total(),
+            aftermath.in_flight,
+            aftermath.ambiguous,
+            f"{verdict.ok:,}",
+            verdict.open,
+            len(verdict.lost) + len(verdict.unrecorded),
+            len(verdict.doubled),
+            len(verdict.wrong),
+            len(verdict.unexplained) + len(verdict.torn),
+            len(verdict.stuck),
+            f"{aftermath.seconds:.0f}",
+        ]
+    )
+    where = ", ".join(which)
+    for name, ids in verdict.faults.items():
+        chapter.broken.append(f"{where}: {name} {len(ids)}, such as {ids[0]}.")
+    chapter.must(verdict.refused == 0, f"{where}: {verdict.refused} refused.")
+    chapter.must(not aftermath.bad_answers, f"{where}: clients were answered {dict(aftermath.bad_answers)}.")
+    chapter.must(
+        verdict.open <= (0 if "resend" in which else aftermath.most_unknown),
+        f"{where}: {verdict.open} unknown: {dict(verdict.unknown)}.",
+    )
+
+
+def tokens(place: Place) -> Chapter:
+    """Five hundred callers over eight processes, at a provider where each refresh token works once."""
+    chapter = Chapter(
+        title="Refresh storms",
+        words=(
+            "500 callers in 8 processes want the token of one account at the same moment, round after round, at a "
+            "provider where each refresh token works once. One call a round is right; more would be refused, and the "
+            "account lost."
+        ),
+        columns=("Database", "Rounds", "Rounds with one call", "Rounds with one token", "Refusals", "Errors"),
+    )
+    for kind in ("SQLite", "PostgreSQL"):
+        rounds = place.scaled(1_000)
+        with place.database(kind) as (url, folder), fleet(url, folder, web=0, workers=0) as ships:
+            figures = refresh_storm(ships, folder, processes=8, callers=500, rounds=rounds)
+        errors = figures.errors.total()
+        chapter.rows.append(
+            [kind, rounds, figures.token_calls[1], figures.tokens[1], figures.refusals, errors]
+        )
+        chapter.must(
+            figures.token_calls[1] == figures.tokens[1] == rounds,
+            f"{kind}: calls a round {dict(figures.token_calls)}, tokens a round {dict(figures.tokens)}.",
+        )
+        chapter.must(figures.refusals + errors == 0, f"{kind}: errors {dict(figures.errors)}.")
+    return chapter
+
+
+def clicks(place: Place) -> Chapter:
+    """Twenty clicks at once on one button, over four web processes; and disconnects at any moment of a send."""
+    chapter = Chapter(
+        title="Double clicks and disconnects",
+        words=(
+            "Each button is clicked 20 times at once over 4 web processes: one send, and 20 answers that are the same "
+            "to the byte. Each disconnect comes at a random moment of a send from that account: no token stays, and "
+            "the send leaves from that account or not at all."
+        ),
+        columns=("Database", "Buttons", "One answer", "Mails", "Disconnects", "Sent", "Waiting", "Broken"),
+    )
+    for kind in ("SQLite", "PostgreSQL"):
+        buttons, rounds = place.scaled(100), place.scaled(40)
+        with place.database(kind) as (url, folder), fleet(url, folder, web=4, workers=2) as ships:
+            loosen(ships.providers, send_latency_seconds=LATENCY)
+            orders = campaign(ships, mailboxes={"gmail": 10}, each=-(-buttons // 20), relayed=buttons // 2)
+            answers = double_clicks(ships, orders, times=20)
+            mails = len(ships.providers.ledger())
+            runs = [disconnects(ships, mailboxes=12, within=0.6, seed=n) for n in range(rounds)]
+        same = sum(len(different) == 1 for different in answers)
+        broken = [sentence for run in runs for sentence in run.broken]
+        states = sum((run.states for run in runs), start=type(runs[0].states)())
+        chapter.rows.append(
+            [
+                kind,
+                len(orders),
+                same,
+                mails,
+                states.total(),
+                states["sent"],
+                states["waiting"],
+                len(broken),
+            ]
+        )
+        chapter.must(
+            same == mails == len(orders), f"{kind}: {same} of {len(orders)} the same, {mails} mails."
+        )
+        chapter.broken += [f"{kind}: {sentence}." for sentence in broken]
+    return chapter
+
+
+def defaults(place: Place) -> Chapter:
+    """Eight threads at the accounts of one person."""
+    chapter = Chapter(
+        title="The default account",
+        words=(
+            "8 threads connect, choose, break and take down the accounts of one person, and look after every step: "
+            "exactly one usable account is the default, or there is none."
+        ),
+        columns=("Database", "Steps", "Right", "Wrong"),
+    )
+    for kind in ("SQLite", "PostgreSQL"):
+        steps = place.scaled(5_000)
+        with place.database(kind) as (url, _), ExitStack() as closing:
+            databases = [Database.open(url) for _ in range(2)]
+            for database in databases:
+                closing.callback(database.close)
+            vault = Vault([Key("first", bytes(range(32)))])
+            seen = shuffle(databases, vault=vault, threads=8, steps=steps, seed=place.seed)
+        wrong = {words: number for words, number in seen.items() if words not in ("right", "too late")}
+        chapter.rows.append([kind, f"{8 * steps:,}", f"{seen['right']:,}", sum(wrong.values())])
+        chapter.must(seen["right"] == 8 * steps, f"{kind}: {wrong}.")
+    return chapter
+
+
+CHAPTERS: Mapping[str, Callable[[Place], Chapter]] = {
+    "storms": storms,
+    "tokens": tokens,
+    "clicks": clicks,
+    "defaults": defaults,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be run, as the environment says."""
+
+    sends: int
+    seed: int
+    chapters: tuple[str, ...]
+    report: Path
+    command: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Order":
+        """Read the `SOAK_…` variables."""
+        given = {name: environ[name] for name in _VARIABLES if environ.get(name)}
+        chapters = given.get("SOAK_ONLY", ",".join(CHAPTERS)).split(",")
+        shown = [f"{name}={value}" for name, value in given.items() if name != "SOAK_REPORT"]
+        return cls(
+            sends=int(given.get("SOAK_SENDS", WHOLE)),
+            seed=int(given.get("SOAK_SEED", 1)),
+            chapters=tuple(chapters),
+            report=Path(given.get("SOAK_REPORT", ROOT / "build" / "soak-report.md")),
+            command=" ".join([*shown, "make soak"]),
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its figures may stand in the documentation."""
+        return self.chapters == tuple(CHAPTERS) and self.sends >= WHOLE
+
+
+_VARIABLES = ("SOAK_SENDS", "SOAK_SEED", "SOAK_ONLY", "SOAK_REPORT")
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Run the chapters, write the report, and say whether every figure is what it must be."""
+    logs.set_up("ERROR")
+    order, began = Order.read(environ), datetime.now(UTC)
+    order.report.parent.mkdir(parents=True, exist_ok=True)
+    done: list[Chapter] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="replysequence-soak-") as folder,
+        running_postgresql(find_program("postgresql")) as server,
+    ):
+        place = Place(folder=Path(folder), server=server, sends=order.sends, seed=order.seed)
+        postgresql = _version(server)
+        for name in order.chapters:
+            done.append(CHAPTERS[name](place))
+            print(done[-1].markdown(), flush=True)
+            # Written after each chapter: what is known so far outlives an interruption.
+            text = page(done, command=order.command, began=began, postgresql=postgresql)
+            order.report.write_text(text, encoding="utf-8")
+    if order.is_whole:
+        shutil.copyfile(order.report, ROOT / "docs" / "reliability-figures.md")
+    print(f"The report is in {order.report}")
+    return 1 if any(chapter.broken for chapter in done) else 0
+
+
+def _version(server: PostgreSQL) -> str:
+    with psycopg.connect(server.url("postgres")) as connection:
+        return str(connection.info.server_version // 10_000)
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ))
