@@ -5,45 +5,73 @@ otherwise.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _FIRST_LOOK = 0.05
 _LONGEST_PAUSE = 0.5
+
+
+class _Waiter:
+    """Somebody who waits. ``let_go``: they are to wait no longer."""
+
+    __slots__ = ("let_go", "stirred")
+
+    def __init__(self) -> None:
+        self.stirred = asyncio.Event()
+        self.let_go = False
 
 
 class Outcomes:
     """Who waits for which send. One object for each process."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
+        self._in_order: dict[_Waiter, None] = {}
 
     def announce(self, send_id: str) -> None:
         """Something became of ``send_id``: let those who wait for it look."""
-        for event in self._waiting.get(send_id, ()):
-            event.set()
+        for waiter in self._waiting.get(send_id, ()):
+            waiter.stirred.set()
 
-    async def wait(self, send_id: str, *, look: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-        """Wait until ``look`` says yes, ``seconds`` at most; returns what it said last.
+    def let_one_go(self) -> bool:
+        """End the wait of who waits longest, as if their time were over; False when nobody waits."""
+        waiter = next(iter(self._in_order), None)
+        if waiter is None:
+            return False
+        del self._in_order[waiter]
+        waiter.let_go = True
+        waiter.stirred.set()
+        return True
+
+    async def wait(
+        self, send_id: str, *, look: Callable[[], Awaitable[T | None]], seconds: float
+    ) -> T | None:
+        """Wait until ``look`` finds something and return that; none after ``seconds``, or when let go.
 
         The worker may live in another process, so ``look`` is also called from time to time.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        event = asyncio.Event()
-        self._waiting[send_id].add(event)
         pause = _FIRST_LOOK
+        waiter = _Waiter()
+        self._waiting[send_id].add(waiter)
+        self._in_order[waiter] = None
         try:
-            while not await look():
-                left = end - loop.time()
-                if left <= 0:
-                    return False
+            while not waiter.let_go and (left := end - loop.time()) > 0:
                 try:
-                    await asyncio.wait_for(event.wait(), timeout=min(pause, left))
-                    event.clear()
+                    async with asyncio.timeout(min(pause, left)):
+                        await waiter.stirred.wait()
+                    waiter.stirred.clear()
                 except TimeoutError:
                     pause = min(pause * 2, _LONGEST_PAUSE)
-            return True
+                found = await look()
+                if found is not None:
+                    return found
+            return None
         finally:
-            waiting = self._waiting[send_id]
-            waiting.discard(event)
-            if not waiting:
+            self._in_order.pop(waiter, None)
+            self._waiting[send_id].discard(waiter)
+            if not self._waiting[send_id]:
                 del self._waiting[send_id]

@@ -10,6 +10,7 @@ from starlette.types import Scope
 from replysequence import __version__
 from replysequence.services import Services
 from replysequence.web import api, errors, pages
+from replysequence.web.admission import Admission
 from replysequence.web.api.health import Problems
 from replysequence.web.body_limit import BodyLimit
 from replysequence.web.charset import Utf8Forms
@@ -55,6 +56,7 @@ def create(services: Services, *, problems: Problems = _no_problems) -> FastAPI:
     app.add_middleware(Utf8Forms)
     app.add_middleware(BodyLimit)
     app.add_middleware(Gate, services=services)
+    app.add_middleware(Admission, make_room=services.sending.let_one_go)
     app.add_middleware(Envelope, secure=services.secure_cookies)
     return app
 
