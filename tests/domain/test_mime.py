@@ -1,5 +1,6 @@
 """How a message is written, case by case: each one that Python's EmailMessage got wrong, and the shapes."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from email import policy
 from email.message import EmailMessage
@@ -8,6 +9,7 @@ from email.parser import BytesParser
 import pybase64
 import pytest
 
+from replysequence.domain.encoding import in_lines
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
@@ -241,6 +243,10 @@ def test_the_plain_form_is_derived_when_there_is_none() -> None:
         ("=" * 300, b"quoted-printable"),
         ("x" * 75 + " \n" + "y" * 74 + " \n" + "z" * 73 + "\té\n", b"quoted-printable"),
         ("x" * 75 + "From me\n" + "é" + "y" * 69 + "From me, wrapped", b"quoted-printable"),
+        ("abcdefx\\ and \\xc3 stay, =C3 and ü too\n" * 9, b"quoted-printable"),
+        ("\x01\x07\x08\x7f control characters, and ü", b"quoted-printable"),
+        ("ü" * 12 + "x" * 300, b"quoted-printable"),
+        ("a" * 72 + "ü" * 9 + "b" * 80 + " \n" + "ß.\n.\n" + "c" * 75 + ".\nFrom \n", b"quoted-printable"),
         ("Увидимся завтра", b"base64"),
         ("日本語" * 1000, b"base64"),
         ("lone\rreturn", b"7bit"),
@@ -295,10 +301,14 @@ def test_a_file_of_any_size_arrives(size: int) -> None:
     written(a_message(attachments=(Attachment("a.bin", "application/octet-stream", content[:size]),)))
 
 
-def test_a_compiled_base64_gives_the_same_bytes() -> None:
-    def compiled(data: bytes) -> bytes:
-        return pybase64.encodebytes(data).replace(b"\n", b"\r\n")
-
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        lambda data: pybase64.encodebytes(data).replace(b"\n", b"\r\n"),
+        lambda data: in_lines(pybase64.b64encode(data)),
+    ],
+)
+def test_a_compiled_base64_gives_the_same_bytes(compiled: Callable[[bytes], bytes]) -> None:
     for content in (b"", b"x", b"x" * 57, b"x" * 100_000):
         message = a_message(attachments=(Attachment("a.bin", "application/octet-stream", content),))
         assert write_message(message, include_bcc=True, encode_base64=compiled) == written(message)

@@ -63,6 +63,8 @@ def test_what_the_writer_wrote_passes() -> None:
         (SUBJECT, b"=?utf-8?b?YQpCY2M6IHg=?=", "subject"),
         (b"22 Nov 2026", b"23 Nov 2026", "date"),
         (b"22 Nov 2026", b"soon", "message"),
+        (b"Sun, 22 Nov", b"Mon, 22 Nov", "date"),
+        (b"22 Nov 2026", b"22 Nix 2026", "message"),
         (b"<send-1@acme.example>", b"<send-2@acme.example>", "message_id"),
         (b"In-Reply-To: <parent@", b"In-Reply-To: <root@", "in_reply_to"),
         (b"References: <root@customer.example>", b"References: <root@evil.example>", "references"),
@@ -77,6 +79,14 @@ def test_what_the_writer_wrote_passes() -> None:
         (b"<p>Gr=C3=BC", b"<p>Gr\xc3\xbc", "html"),
         (b"<p>Gr=C3=BC", b"<p>Gr=C3=BC\n", "html"),
         (b"von Alice", b"von Bob", "text"),
+        (b"Dienstag", b"Dien=\nstag", "html"),
+        (b"Dienstag", b"Dien=\rsecret\nstag", "html"),
+        (b"charset=utf-8", b"charset=utf-7", "message"),
+        (b"Charlie <", b"Charlie (x) <", "message"),
+        (b"Charlie <", b'"=?utf-8?b?Q2hhcmxpZQ==?=" <', "message"),
+        (b"Charlie <", b"Charlie <x@evil.example> <", "message"),
+        (b"Subject: ", b"Subject:\t", "message"),
+        (b"\r\nDate:", b" \r\nDate:", "message"),
         (b"_m--\r\n", b"_m\r\n", "message"),
         (b"_a--\r\n", b"_a\r\n", "message"),
     ],
@@ -86,6 +96,26 @@ def test_a_change_in_the_bytes_is_refused_and_the_field_named(old: bytes, new: b
     with pytest.raises(InvalidInput) as refusal:
         verify(RAW.replace(old, new, 1), FULL, include_bcc=True)
     assert refusal.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Dienstag", b"Dien=\r\nstag"),
+        (b"Charlie <", b"=?utf-8?b?Q2hhcmxpZQ==?= <"),
+        (b" <parent@", b"\r\n <parent@"),
+    ],
+)
+def test_another_way_to_write_the_same_passes(old: bytes, new: bytes) -> None:
+    assert RAW.count(old) >= 1
+    verify(RAW.replace(old, new, 1), FULL, include_bcc=True)
+
+
+def test_a_multipart_without_parts_is_refused() -> None:
+    head, _, body = RAW.partition(b"\r\n\r\n")
+    delimiter = body.partition(b"\r\n")[0]
+    with pytest.raises(InvalidInput):
+        verify(head + b"\r\n\r\n" + delimiter + b"--\r\n", FULL, include_bcc=True)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -9,6 +9,7 @@ import re
 import struct
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import quote
 
 LINE = 76
@@ -21,10 +22,20 @@ _ATOMS = re.compile(rf"{_ATOM}+(?: {_ATOM}+)*")
 _PLAIN_WORDS = re.compile(rf"[!-~]{{1,{TOKEN}}}(?: [!-~]{{1,{TOKEN}}})*")
 _PLAIN_FILENAME = re.compile(r"[!#-\[\]-~](?:[ !#-\[\]-~]*[!#-\[\]-~])?")
 _ATTRIBUTE_CHARACTERS = "!#$&+-.^_`{}~"  # RFC 2231 §7 attribute-char, besides letters and digits
-_BASE64_LINES = struct.Struct(f"{LINE}s" * 256)
+_BASE64_BLOCK = 256 * LINE
 _ASCII = bytes(range(128))
-_OVERLONG = re.compile(rb"([^\r\n]{74,75})(=(?:20|09)\r\n)")
-_PLAIN_BODY = bytes([9, 10, *range(32, 127)])
+_PLAIN = bytes([9, 10, *range(32, 127)])
+# Lines with no white space at the end, no mark of mailbox files, no dot where SMTP has a meaning for it.
+_PLAIN_LINES = re.compile(rb"(?:(?!From |\.)[^\n]{0,76}+(?<![ \t])\n)*+")
+_SAFE_LINES = re.compile(rb"(?:(?!From |\.\n)[^\n]*+(?<![ \t])\n)*+")
+_SAFER = ((b" \n", b"=20\n"), (b"\t\n", b"=09\n"), (b".\n", b"=2E\n"), (b"From ", b"=46rom "))
+# All short lines that follow, and of the long one after them a piece that does not end within an escape.
+_TO_SOFT_BREAK = re.compile(rb"(?:[^\n]{0,76}+\n)*+[^\n]{73}[^=\n]{0,2}")
+_ESCAPES = [b"=%02X" % n if n == ord("=") or n not in _PLAIN else bytes([n]) for n in range(256)]
+# What Python's codec uses for its escapes, stand-ins for it, and what the escapes of mail have instead.
+_CODEC_USES, _STAND_INS, _ESCAPES_HAVE = b"abcdef\\x", bytes(range(1, 9)), b"ABCDEF="
+_STEP_ASIDE = bytes.maketrans(_CODEC_USES, _STAND_INS)
+_COME_BACK = bytes.maketrans(_CODEC_USES[:-1] + _STAND_INS, _ESCAPES_HAVE + _CODEC_USES)
 
 
 def encoded_words(text: str) -> list[str]:
@@ -105,46 +116,65 @@ def text_body(text: str) -> tuple[str, bytes]:
     data = text.encode()
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    data = data if data.endswith(b"\n") else data + b"\n"
-    if _is_plain(data):
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    special = data.translate(None, _PLAIN)
+    if not special and _PLAIN_LINES.fullmatch(data) and b"=_" not in data:  # boundaries have “=_”
         return "7bit", data.replace(b"\n", b"\r\n")
-    if len(data.translate(None, _ASCII)) * 4 <= len(data):
-        return "quoted-printable", _quoted_printable(data)
-    return "base64", base64_lines(data.replace(b"\n", b"\r\n"))
+    foreign = special.translate(None, _ASCII)
+    if len(foreign) * 4 > len(data):
+        return "base64", base64_lines(data.replace(b"\n", b"\r\n"))
+    escaped = _escaped(data) if foreign == special else b"".join(map(_ESCAPES.__getitem__, data))
+    return "quoted-printable", _quoted_printable(escaped)
 
 
 def base64_lines(data: bytes) -> bytes:
     """`data` as base64 in lines of 76 characters, each with its CRLF."""
-    encoded = binascii.b2a_base64(data, newline=False)
+    return in_lines(binascii.b2a_base64(data, newline=False))
+
+
+def in_lines(encoded: bytes) -> bytes:
+    """What any base64 encoder made, in lines of 76 characters, each with its CRLF."""
     lines: list[bytes] = []
-    whole = len(encoded) - len(encoded) % _BASE64_LINES.size
-    for start in range(0, whole, _BASE64_LINES.size):
-        lines += _BASE64_LINES.unpack_from(encoded, start)
-    lines += [encoded[start : start + LINE] for start in range(whole, len(encoded), LINE)]
-    return b"\r\n".join([*lines, b""])
+    whole = len(encoded) - len(encoded) % LINE
+    for start in range(0, whole, _BASE64_BLOCK):
+        lines += _line_cutter(min(_BASE64_BLOCK, whole - start) // LINE).unpack_from(encoded, start)
+    if whole < len(encoded):
+        lines.append(encoded[whole:])
+    lines.append(b"")
+    return b"\r\n".join(lines)
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether a body may go as it is: nothing in it that a mail system may alter or take for its own."""
-    return (
-        not data.translate(None, _PLAIN_BODY)
-        and len(max(data.split(b"\n"), key=len)) <= LINE
-        and b"=_" not in data  # boundaries have it; quoted-printable and base64 cannot
-        and b" \n" not in data
-        and b"\t\n" not in data
-        and not data.startswith((b"From ", b"."))
-        and b"\nFrom " not in data
-        and b"\n." not in data
-    )
+@lru_cache(maxsize=256)
+def _line_cutter(count: int) -> struct.Struct:
+    return struct.Struct(f"{LINE}s" * count)
 
 
-def _quoted_printable(data: bytes) -> bytes:
-    """`data` (lines end with LF) as quoted-printable with CRLF, safe for mbox files and SMTP's lone dot."""
-    encoded = b"\r\n" + binascii.b2a_qp(data, istext=True).replace(b"\n", b"\r\n")
-    if b"=20\r\n" in encoded or b"=09\r\n" in encoded:
-        # b2a_qp lets the escape of a space at the end run over the limit of 76 (CPython 3.11 to 3.13).
-        encoded = _OVERLONG.sub(rb"\1=\r\n\2", encoded)
-    return encoded.replace(b"\r\nFrom ", b"\r\n=46=\r\nrom ")[2:]
+def _escaped(data: bytes) -> bytes:
+    """`data`, which holds no control characters, with escapes for the equals sign and all that is not ASCII.
+
+    Python's codec writes `\\xc3` for a byte, in one go; a table makes `=C3` of that. `binascii.b2a_qp` takes
+    three times as long, and lets some lines run over the limit (CPython 3.11 to 3.13).
+    """
+    data = data.replace(b"=", b"=3D").translate(_STEP_ASIDE)
+    return data.decode("latin-1").encode("ascii", "backslashreplace").translate(_COME_BACK, b"x")
+
+
+def _quoted_printable(escaped: bytes) -> bytes:
+    """Lines of quoted-printable with CRLF, safe for mailbox files and for SMTP's lone dot."""
+    lines = _with_soft_breaks(escaped)
+    if not _SAFE_LINES.fullmatch(lines):
+        for unsafe, safer in _SAFER:
+            escaped = escaped.replace(unsafe, safer)
+        lines = _with_soft_breaks(escaped)
+    return lines.replace(b"\n", b"\r\n")
+
+
+def _with_soft_breaks(escaped: bytes) -> bytes:
+    """Lines of at most 76 characters: longer ones are cut, with an equals sign at the cut."""
+    pieces = _TO_SOFT_BREAK.findall(escaped)
+    pieces.append(escaped[sum(map(len, pieces)) :])
+    return b"=\n".join(pieces)
 
 
 def _base64(data: bytes) -> str:

@@ -12,9 +12,11 @@ many times more CPU (`benchmarks/mime.py`).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from functools import lru_cache
+from io import BytesIO
+from itertools import chain
 from typing import NamedTuple
 
 from replysequence.domain.encoding import (
@@ -30,10 +32,14 @@ from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.plain_text import plain_text
 from replysequence.domain.readback import verify
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_FILE_STEP = 57 * 256  # bytes that make whole lines of base64
+
 
 class _Part(NamedTuple):
-    header: str
-    body: list[bytes]
+    header: bytes
+    body: Iterable[bytes]
 
 
 def write_message(
@@ -42,51 +48,67 @@ def write_message(
     """The finished message: CRLF everywhere, seven-bit throughout, read back before it is returned.
 
     `include_bcc` writes the Bcc header, for services that take the recipients from the headers and remove it
-    (Gmail, Graph). `encode_base64` turns a file into base64 lines of 76 characters, each ended by CRLF; a
-    compiled one is several times faster.
+    (Gmail, Graph). `encode_base64` turns a piece of a file into base64 lines of 76 characters, each ended by
+    CRLF; a compiled one is several times faster.
     Raises InvalidInput naming the field when the bytes would not say what `message` says. Messages that
     `check_message` finds no blocker in are written.
     """
+    written = BytesIO()
     try:
         content = _content(message, encode_base64=encode_base64)
-        header = _addressing(message, include_bcc=include_bcc) + _identity(message) + content.header
-        raw = b"".join([header.encode("ascii"), b"\r\n", *content.body])
+        headers = _addressing(message, include_bcc=include_bcc) + _identity(message)
+        written.write(headers.encode("ascii"))
+        written.write(content.header)
+        written.write(b"\r\n")
+        written.writelines(content.body)
     except UnicodeEncodeError as error:
         unfit = error.object[error.start : error.end].encode("unicode_escape").decode("ascii")
         raise InvalidInput("message", f"The message holds {unfit} where mail cannot carry it.") from None
+    raw = written.getvalue()
     verify(raw, message, include_bcc=include_bcc)
     return raw
 
 
 def _addressing(message: Message, *, include_bcc: bool) -> str:
     """The headers that say who. They come first: Gmail was seen to ignore them after the MIME headers."""
-    people = [("From", (message.sender,)), ("To", message.to), ("Cc", message.cc)]
-    if include_bcc:
-        people.append(("Bcc", message.bcc))
-    people.append(("Reply-To", message.reply_to))
-    return "".join(folded(name, _mailboxes(addresses)) for name, addresses in people if addresses)
+    headers = _sender(message.sender.name, message.sender.email)
+    if message.to:
+        headers += folded("To", _mailboxes(message.to))
+    if message.cc:
+        headers += folded("Cc", _mailboxes(message.cc))
+    if message.bcc and include_bcc:
+        headers += folded("Bcc", _mailboxes(message.bcc))
+    if message.reply_to:
+        headers += folded("Reply-To", _mailboxes(message.reply_to))
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _sender(name: str, email: str) -> str:
+    """The From header. Remembered, because the one who sends is the same for many messages."""
+    return folded("From", _mailboxes([Address(name, email)]))
 
 
 def _identity(message: Message) -> str:
-    headers = [
-        folded("Subject", unstructured(message.subject)),
-        f"Date: {_date(message.date)}\r\n",
-        f"Message-ID: {message.message_id}\r\n",
-    ]
-    if message.in_reply_to:
-        headers.append(f"In-Reply-To: {message.in_reply_to}\r\n")
-    if message.references:
-        headers.append(folded("References", list(message.references)))
-    if message.send_id:
-        headers.append(f"X-ReplySequence-Send-Id: {message.send_id}\r\n")
-    headers.append("MIME-Version: 1.0\r\n")
-    return "".join(headers)
+    in_reply_to = f"In-Reply-To: {message.in_reply_to}\r\n" if message.in_reply_to else ""
+    references = folded("References", [*message.references]) if message.references else ""
+    send_id = f"X-ReplySequence-Send-Id: {message.send_id}\r\n" if message.send_id else ""
+    return (
+        f"{folded('Subject', unstructured(message.subject))}"
+        f"Date: {_date(message.date)}\r\n"
+        f"Message-ID: {message.message_id}\r\n"
+        f"{in_reply_to}{references}{send_id}MIME-Version: 1.0\r\n"
+    )
 
 
 def _mailboxes(addresses: Iterable[Address]) -> list[str]:
     tokens: list[str] = []
     for address in addresses:
-        tokens += [*phrase(address.name), f"<{address.email}>,"] if address.name else [f"{address.email},"]
+        if address.name:
+            tokens += phrase(address.name)
+            tokens.append(f"<{address.email}>,")
+        else:
+            tokens.append(f"{address.email},")
     tokens[-1] = tokens[-1][:-1]
     return tokens
 
@@ -95,40 +117,45 @@ def _date(date: datetime) -> str:
     offset = date.utcoffset()
     if offset is None:
         raise InvalidInput("date", "The time of the message has no time zone.")
-    whole_minutes = offset.total_seconds() % 60 == 0
-    return format_datetime(date if whole_minutes else date.astimezone(UTC))
+    if offset.seconds % 60 or offset.microseconds:
+        date = date.astimezone(UTC)
+    stamp = date.isoformat(timespec="seconds")
+    day = f"{_DAYS[date.weekday()]}, {stamp[8:10]} {_MONTHS[date.month]} {stamp[:4]}"
+    return f"{day} {stamp[11:19]} {stamp[19:22]}{stamp[23:25]}"
 
 
 def _content(message: Message, *, encode_base64: Callable[[bytes], bytes]) -> _Part:
-    boundary = f"=_{hashlib.sha256(message.message_id.encode()).hexdigest()[:32]}"
+    boundary = b"=_" + hashlib.sha256(message.message_id.encode()).hexdigest()[:32].encode("ascii")
+    if not message.attachments:
+        return _words(message, [], boundary=boundary)
     images = [file for file in message.attachments if message.shows_inline(file)]
     files = [file for file in message.attachments if not message.shows_inline(file)]
     part = _words(message, [_file(file, encode_base64=encode_base64) for file in images], boundary=boundary)
     if not files:
         return part
     parts = [part, *(_file(file, encode_base64=encode_base64) for file in files)]
-    return _multipart("mixed", parts, boundary=f"{boundary}_m")
+    return _multipart(b"mixed", parts, boundary=boundary + b"_m")
 
 
-def _words(message: Message, images: list[_Part], *, boundary: str) -> _Part:
+def _words(message: Message, images: list[_Part], *, boundary: bytes) -> _Part:
     if not message.has_html:
         return _text("plain", message.text or "")
     html = message.html or ""
     rich = _text("html", html)
     if images:
         rich = _multipart(
-            "related", [rich, *images], boundary=f"{boundary}_r", parameters='; type="text/html"'
+            b"related", [rich, *images], boundary=boundary + b"_r", parameters=b'; type="text/html"'
         )
     text = message.text if message.has_text else plain_text(html)
     if not text:
         return rich
-    return _multipart("alternative", [_text("plain", text), rich], boundary=f"{boundary}_a")
+    return _multipart(b"alternative", [_text("plain", text), rich], boundary=boundary + b"_a")
 
 
 def _text(subtype: str, text: str) -> _Part:
     encoding, body = text_body(text)
     header = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
-    return _Part(header, [body])
+    return _Part(header.encode("ascii"), (body,))
 
 
 def _file(file: Attachment, *, encode_base64: Callable[[bytes], bytes]) -> _Part:
@@ -141,13 +168,23 @@ def _file(file: Attachment, *, encode_base64: Callable[[bytes], bytes]) -> _Part
         f"Content-Disposition: {disposition}{filename}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
     )
-    return _Part(header, [encode_base64(file.content) or b"\r\n"])
+    return _Part(header.encode("ascii"), _base64(file.content, encode_base64=encode_base64))
 
 
-def _multipart(subtype: str, parts: list[_Part], *, boundary: str, parameters: str = "") -> _Part:
+def _base64(content: bytes, *, encode_base64: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    """A file piece by piece, so that it is in memory in one form at a time."""
+    for start in range(0, len(content), _FILE_STEP):
+        yield encode_base64(content[start : start + _FILE_STEP])
+    if not content:
+        yield b"\r\n"
+
+
+def _multipart(subtype: bytes, parts: list[_Part], *, boundary: bytes, parameters: bytes = b"") -> _Part:
     """Parts between delimiter lines. The CRLF at the end of a body is the delimiter's (RFC 2046 §5.1.1)."""
-    body: list[bytes] = []
+    header = b'Content-Type: multipart/%b%b;\r\n boundary="%b"\r\n' % (subtype, parameters, boundary)
+    delimiter = b"--%b\r\n" % boundary
+    body: list[Iterable[bytes]] = []
     for part in parts:
-        body += [f"--{boundary}\r\n{part.header}\r\n".encode("ascii"), *part.body]
-    body.append(f"--{boundary}--\r\n".encode("ascii"))
-    return _Part(f'Content-Type: multipart/{subtype}{parameters};\r\n boundary="{boundary}"\r\n', body)
+        body += ((delimiter, part.header, b"\r\n"), part.body)
+    body.append((b"--%b--\r\n" % boundary,))
+    return _Part(header, chain.from_iterable(body))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pybase64
 
+from replysequence.domain.encoding import in_lines
 from replysequence.domain.errors import InvalidInput, Rejected
 from replysequence.domain.message import Message, Problem
 from replysequence.domain.mime import write_message
@@ -80,4 +81,4 @@ def _megabytes(size: int) -> str:
 
 
 def _base64_lines(data: bytes) -> bytes:
-    return pybase64.encodebytes(data).replace(b"\n", b"\r\n")
+    return in_lines(pybase64.b64encode(data))
