@@ -259,3 +259,37 @@ async def test_a_name_can_be_changed(office: Opening) -> None:
         assert (await sign_in(it, "alice")).person.name == "Alice Ng"
         with pytest.raises(InvalidInput):
             await verbs(it).change_name(alice.id, name="")
+
+
+async def test_a_browser_tells_the_time_zone_once_and_what_is_chosen_stays(office: Opening) -> None:
+    async with office() as it:
+        alice = await add(it, "alice")
+        assert (alice.time_zone, alice.undo_seconds) == (None, 10)
+
+        async def told(name: str) -> str | None:
+            await verbs(it).learn_time_zone((await sign_in(it, "alice")).person, name=name)
+            return (await sign_in(it, "alice")).person.time_zone
+
+        assert await told("Mars/Olympus") is None
+        assert await told("") is None
+        assert await told("Asia/Calcutta") == "Asia/Calcutta"
+        assert await told("Europe/Berlin") == "Asia/Calcutta"
+        await verbs(it).change_sending(alice.id, time_zone="UTC", undo_seconds=0)
+        assert await told("Europe/Berlin") == "UTC"
+
+
+async def test_a_person_chooses_zone_and_time_to_undo_and_only_such_as_there_are(office: Opening) -> None:
+    async with office() as it:
+        alice = await add(it, "alice")
+        for time_zone, undo_seconds, field in (
+            ("Atlantis", 5, "time_zone"),
+            ("Europe/Berlin", 7, "undo_seconds"),
+            ("Europe/Berlin", -1, "undo_seconds"),
+        ):
+            with pytest.raises(InvalidInput) as refused:
+                await verbs(it).change_sending(alice.id, time_zone=time_zone, undo_seconds=undo_seconds)
+            assert refused.value.field == field
+        for seconds in signing_in.UNDO_CHOICES:
+            await verbs(it).change_sending(alice.id, time_zone="berlin", undo_seconds=seconds)
+            person = (await sign_in(it, "alice")).person
+            assert (person.time_zone, person.undo_seconds) == ("Europe/Berlin", seconds)

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     SEND_ACCEPTED = "send.accepted"
     SEND_QUEUED = "send.queued"
     SEND_WAITING = "send.waiting"
+    SEND_RESCHEDULED = "send.rescheduled"
     SEND_SENT = "send.sent"
     SEND_FAILED = "send.failed"
     SEND_UNKNOWN = "send.unknown"

@@ -130,6 +130,12 @@ class Attempt:
     finished_at: datetime | None
 
 
+SCHEDULED = "scheduled"
+"""The reason of a send that waits for the time its owner chose."""
+UNDO = "undo"
+"""The reason of a send that waits for a few seconds, so that its owner can undo it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """One send as its owner sees it."""
@@ -158,3 +164,15 @@ class Send:
     updated_at: datetime
     attempts: tuple[Attempt, ...] = field(default=())
     events: tuple[Event, ...] = field(default=())
+    leaves_at: datetime | None = None
+    """When it is expected to leave, by the pace of its mailbox and of its provider; none when nothing tells."""
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether it waits for its owner's time, which can still be changed."""
+        return self.state is State.WAITING and self.reason == SCHEDULED
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether it waits only to let its owner think again."""
+        return self.state is State.WAITING and self.reason == UNDO

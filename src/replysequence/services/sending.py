@@ -17,7 +17,7 @@ from replysequence.providers.registry import Registry
 from replysequence.services.composing import compose, problems_of
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.page import Page
-from replysequence.storage import attachments, connections, drafts, frozen, routes, sends, users
+from replysequence.storage import attachments, connections, drafts, frozen, routes, scheduling, sends, users
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.sends import NewSend
@@ -82,11 +82,13 @@ class Sending:
         draft_id: str,
         version: int | None = None,
         send_at: datetime | None = None,
+        undo_seconds: int = 0,
         idempotency_key: str | None = None,
         previous_send_id: str | None = None,
     ) -> tuple[Send, bool]:
         """Freeze a draft into a send; it is on disk when this returns.
 
+        With ``undo_seconds`` it waits for so long before it leaves, unless it waits for ``send_at`` anyway.
         Returns the send, and False when ``idempotency_key`` had already made it. Raises :class:`NotFound`,
         :class:`InvalidInput` (a blocker, with its field, or a key used for something else) and
         :class:`Conflict` (another version, already sent, no way to send).
@@ -101,6 +103,7 @@ class Sending:
             draft_id=draft_id,
             version=version,
             send_at=send_at,
+            undo_seconds=undo_seconds,
             idempotency_key=idempotency_key,
             previous_send_id=previous_send_id,
         )
@@ -118,6 +121,7 @@ class Sending:
         draft_id: str,
         version: int | None = None,
         send_at: datetime | None = None,
+        undo_seconds: int = 0,
         idempotency_key: str | None = None,
         previous_send_id: str | None = None,
         connection_id: str | None = None,
@@ -132,8 +136,9 @@ class Sending:
         _require_time(send_at, at=material.at)
         route = route_of(material, registry=self._registry)
         send_id = new_id()
+        undo = timedelta(seconds=undo_seconds)
         # A time that has passed means now.
-        leaves_at = max(send_at, material.at) if send_at else material.at
+        leaves_at = send_at if send_at and send_at > material.at else material.at + undo
         message = compose(material.draft, route=route, files=material.files, send_id=send_id, date=leaves_at)
         problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
         _require_no_blocker(problems)
@@ -156,6 +161,7 @@ class Sending:
             give_up_at=message.date + GIVE_UP_AFTER,
             held=None,
             previous_send_id=previous_send_id,
+            undo=undo,
         )
 
     async def get(self, user_id: str, *, send_id: str) -> Send:
@@ -198,6 +204,15 @@ class Sending:
         """
         await self._database.transaction(_cancel, user_id=user_id, send_id=send_id)
         self._outcomes.announce(send_id)
+        return await self.get(user_id, send_id=send_id)
+
+    async def change_time(self, user_id: str, *, send_id: str, send_at: datetime | None) -> Send:
+        """Let a scheduled send leave at another time: at once without one, or at one that has passed.
+
+        Raises :class:`NotFound`, :class:`InvalidInput` for a time that cannot be used, and :class:`Conflict`
+        when it does not wait for its time (any more).
+        """
+        await self._database.transaction(_change_time, user_id=user_id, send_id=send_id, send_at=send_at)
         return await self.get(user_id, send_id=send_id)
 
     async def _made_by(self, user_id: str, *, key: str, request_hash: str) -> Send | None:
@@ -299,6 +314,16 @@ def write(transaction: Transaction, new: NewSend) -> bool:
 def _mailbox(transaction: Transaction, *, user_id: str, connection_id: str) -> Connection | None:
     mine = connections.list_for_user(transaction, user_id=user_id)
     return next((each for each in mine if each.id == connection_id), None)
+
+
+def _change_time(transaction: Transaction, *, user_id: str, send_id: str, send_at: datetime | None) -> None:
+    at = now(transaction)
+    _require_time(send_at, at=at)
+    due = max(send_at, at) if send_at else at
+    scheduling.change_time(
+        transaction, user_id=user_id, send_id=send_id, send_at=due, give_up_at=due + GIVE_UP_AFTER, at=at
+    )
+    notify(transaction, SENDS_CHANNEL)
 
 
 def _cancel(transaction: Transaction, *, user_id: str, send_id: str) -> None:

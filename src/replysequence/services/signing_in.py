@@ -23,6 +23,7 @@ from replysequence.domain.errors import (
 )
 from replysequence.domain.event import Kind
 from replysequence.domain.secret import Secret
+from replysequence.domain.wall_clock import find_zone, zone_of
 from replysequence.storage import api_keys, events, invitations, sessions, throttles, users
 from replysequence.storage.api_keys import ApiKey
 from replysequence.storage.database import Database, Transaction
@@ -33,6 +34,8 @@ SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
 MIN_PASSWORD = 10
 MAX_PASSWORD = 1024
 MAX_KEYS = 50
+UNDO_CHOICES = (0, 5, 10, 20, 30)
+"""Seconds for which a person may want to be able to undo a send."""
 
 # Per account and per client, as buckets: size and seconds until one more is allowed (OWASP ASVS 5.0 6.3.1).
 _PER_ACCOUNT = (10, 90.0)
@@ -52,6 +55,9 @@ class Person:
     email: str
     name: str
     is_admin: bool
+    time_zone: str | None
+    """The IANA name of the zone in which they read times; none until it is known."""
+    undo_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +231,24 @@ class SigningIn:
         _require_name(name)
         await self._database.transaction(users.set_name, user_id=user_id, name=name.strip())
 
+    async def change_sending(self, user_id: str, *, time_zone: str, undo_seconds: int) -> None:
+        """Change in which zone a person reads and writes times, and how long they can undo a send.
+
+        ``time_zone`` is an IANA name, or a part of one that no other has. Raises :class:`InvalidInput` naming
+        the field.
+        """
+        if undo_seconds not in UNDO_CHOICES:
+            raise InvalidInput("undo_seconds", "Choose one of the times in the list.")
+        await self._database.transaction(
+            users.set_sending, user_id=user_id, time_zone=find_zone(time_zone), undo_seconds=undo_seconds
+        )
+
+    async def learn_time_zone(self, person: Person, *, name: str) -> None:
+        """Take over the zone that a person's browser tells, unless theirs is known or there is no such zone."""
+        told = zone_of(name)
+        if told is not None and person.time_zone is None:
+            await self._database.transaction(users.learn_time_zone, user_id=person.id, time_zone=told)
+
     async def api_keys(self, user_id: str) -> list[ApiKey]:
         """A person's API keys that still work, newest first; the keys themselves are not kept."""
         return await self._database.read(api_keys.list_for_user, user_id=user_id)
@@ -289,7 +313,7 @@ def _verify(password_hash: str, password: str) -> bool:
 
 
 def _person(user: User) -> Person:
-    return Person(id=user.id, email=user.email, name=user.name, is_admin=user.is_admin)
+    return Person(user.id, user.email, user.name, user.is_admin, user.time_zone, user.undo_seconds)
 
 
 def _checked_email(email: str) -> str:

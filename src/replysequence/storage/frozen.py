@@ -26,6 +26,11 @@ def freeze(message: Message, *, attachment_ids: Sequence[str]) -> str:
     )
 
 
+def redated(frozen: str, *, date: datetime) -> str:
+    """The same message with another Date: its owner changed when it leaves."""
+    return json.dumps({**json.loads(frozen), "date": date.isoformat()}, ensure_ascii=False)
+
+
 def freeze_envelope(message: Message) -> str:
     """The addresses of ``message`` as JSON text."""
     return json.dumps(

@@ -7,14 +7,25 @@ its sends in ``holding.py``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Select, and_, bindparam, exists, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
-from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
+from replysequence.domain.send import (
+    CANCELLABLE,
+    FINAL,
+    SCHEDULED,
+    UNDO,
+    Attempt,
+    Outcome,
+    Route,
+    Send,
+    State,
+    Verdict,
+)
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import in_states, send_attempts, sends
@@ -131,6 +142,8 @@ class NewSend:
     held: tuple[str, str] | None
     """(reason, explanation) when it must wait for a person from the start."""
     previous_send_id: str | None
+    undo: timedelta = timedelta()
+    """How long it waits before it may be claimed, unless it waits longer anyway."""
 
     def holding(self, held: tuple[str, str] | None) -> "NewSend":
         """The same send, waiting for a person for this reason, or not."""
@@ -152,16 +165,15 @@ def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
 
 
 def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
-    """Write a new send and its event; it may be claimed from ``send_at`` on, or at once.
+    """Write a new send and its event; it may be claimed from ``send_at`` on, or once it can no longer be undone.
 
     Its route must be locked by :func:`routes.take`: who looks whether the mailbox is well must look after that,
     or a reconnect could release what waits for it just before this one begins to wait.
     Returns False when a simultaneous request with the same key was first: look it up with :func:`by_key`.
     Raises :class:`Conflict` when another send of this draft version is alive.
     """
-    scheduled = send.send_at is not None and send.send_at > at
-    state = State.WAITING if send.held or scheduled else State.QUEUED
-    reason, explanation = send.held or (("scheduled", None) if scheduled else (None, None))
+    next_at, reason, explanation = _first_wait(send, at=at)
+    state = State.WAITING if reason else State.QUEUED
     row = {
         "id": send.id,
         "user_id": send.user_id,
@@ -181,7 +193,7 @@ def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
         "idempotency_key": send.idempotency_key,
         "request_hash": send.request_hash,
         "attempt": 0,
-        "next_at": None if send.held else (send.send_at if scheduled else at),
+        "next_at": next_at,
         "send_at": send.send_at,
         "give_up_at": send.give_up_at,
         "previous_send_id": send.previous_send_id,
@@ -216,6 +228,15 @@ def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
     )
     routes.reschedule(connection, route_ids=[send.route.id])
     return True
+
+
+def _first_wait(send: NewSend, *, at: datetime) -> tuple[datetime | None, str | None, str | None]:
+    """When a new send may be claimed, if nobody has to act before, and what it waits for: reason, explanation."""
+    if send.held:
+        return None, *send.held
+    if send.send_at is not None and send.send_at > at:
+        return send.send_at, SCHEDULED, None
+    return at + send.undo, UNDO if send.undo else None, None
 
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
@@ -297,7 +318,7 @@ def latest_of_drafts(
 
 def cancel(connection: Connection, *, user_id: str, send_id: str, at: datetime) -> None:
     """Take a send back. Raises :class:`NotFound`, and :class:`Conflict` once it is on the wire or over."""
-    row = _locked(connection, user_id=user_id, send_id=send_id)
+    row = locked(connection, user_id=user_id, send_id=send_id)
     changed = connection.execute(_CANCEL, {"owner": user_id, "send_id": send_id, "at": at}).rowcount
     if not changed:
         state = state_of(connection, user_id=user_id, send_id=send_id)
@@ -330,7 +351,7 @@ def settle(
 
     Raises :class:`NotFound`, and :class:`Conflict` when it is not unknown (any more).
     """
-    row = _locked(connection, user_id=user_id, send_id=send_id)
+    row = locked(connection, user_id=user_id, send_id=send_id)
     new_state = State.SETTLED_SENT if verdict is Verdict.SENT else State.SETTLED_NOT_SENT
     changed = connection.execute(
         _SETTLE, {"owner": user_id, "send_id": send_id, "new_state": new_state, "at": at}
@@ -386,7 +407,8 @@ _PLACE = select(sends.c.route_id, sends.c.draft_id, sends.c.connection_id).where
 )
 
 
-def _locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
+def locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
+    """Where a send belongs: ``route_id``, locked, ``draft_id`` and ``connection_id``. Raises :class:`NotFound`."""
     row = connection.execute(_PLACE, {"user_id": user_id, "send_id": send_id}).one_or_none()
     if row is None:
         raise NotFound("send")

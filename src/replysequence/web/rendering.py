@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from replysequence.domain.address import Address
-from replysequence.web import notices, words
+from replysequence.domain.wall_clock import zone
+from replysequence.web import notices, times, words
 from replysequence.web.callers import caller_or_none
 from replysequence.web.security import Cookies
 from replysequence.web.standing import held_of
@@ -60,9 +61,12 @@ def static_url(path: str) -> str:
 
 def _common(request: Request) -> dict[str, object]:
     caller = caller_or_none(request)
+    person = caller.person if caller else None
     return {
-        "person": caller.person if caller else None,
+        "person": person,
         "path": request.url.path,
+        "zone": zone(person.time_zone if person else None),
+        "now": datetime.now(UTC),
         "held": held_of(request),
     }
 
@@ -77,16 +81,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"static": static_url, "words": words}
-    environment.filters |= {"moment": moment, "size": size, "people": people, "scopes": words.scopes_in_words}
-    environment.filters["reason"] = words.reason_in_words
+    environment.filters |= {"size": size, "people": people}
+    environment.filters |= {"scopes": words.scopes_in_words, "reason": words.reason_in_words}
+    environment.filters |= {each.__name__: each for each in (times.moment, times.exactly, times.about)}
+    environment.filters |= {"seconds_left": times.seconds_left}
     return environment
-
-
-def moment(at: datetime) -> Markup:
-    """A point in time: UTC in words, which a script turns into the reader's own zone."""
-    utc = at.astimezone(UTC)
-    shown = f"{utc.day} {utc:%b %Y, %H:%M} UTC"
-    return Markup('<time datetime="{}" data-local>{}</time>').format(utc.isoformat(timespec="seconds"), shown)
 
 
 def size(count: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from replysequence.domain.event import Kind
-from replysequence.domain.send import Outcome, State
+from replysequence.domain.send import SCHEDULED, UNDO, Outcome, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,13 @@ STATES: Final[Mapping[State, StateWords]] = {
     State.CANCELLED: StateWords("Cancelled", "plain", "Taken back before anything left."),
 }
 
-HELD: Final[Mapping[str, str]] = {
+WAITS: Final[Mapping[str, str]] = {
+    UNDO: "Safely stored. Until it leaves you can take it back.",
+    SCHEDULED: "Safely stored. It leaves by itself at its time, also when nobody is looking.",
     "asks_first": "Held. It leaves only if you say so.",
     "disconnected": "Held. It does not leave by itself any more.",
 }
-"""What a waiting send means that nothing but its owner's word can move, by its reason."""
+"""What a waiting send means where its reason says more than its state."""
 
 OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SENT: "Accepted",
@@ -95,6 +97,7 @@ EVENTS: Final[Mapping[Kind, str]] = {
     Kind.SEND_ACCEPTED: "Accepted for sending",
     Kind.SEND_QUEUED: "Back in the queue",
     Kind.SEND_WAITING: "Waiting",
+    Kind.SEND_RESCHEDULED: "Time changed",
     Kind.SEND_SENT: "Sent",
     Kind.SEND_FAILED: "Failed",
     Kind.SEND_UNKNOWN: "Outcome unknown",

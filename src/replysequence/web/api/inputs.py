@@ -157,6 +157,12 @@ class SendInput(Input):
     send_at: AwareDatetime | None = None
 
 
+class SendChange(Input):
+    """When a scheduled send leaves: not before ``send_at``, with its time zone; null means at once."""
+
+    send_at: AwareDatetime | None
+
+
 class SettleInput(Input):
     """What a person found in the Sent folder. With not_sent, ``send_again`` makes a new, linked send."""
 

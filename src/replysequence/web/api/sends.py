@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.send import OUTCOME_SHOWN, State
-from replysequence.web.api.inputs import Cursor, Limit, SendId, SendInput, SettleInput
+from replysequence.web.api.inputs import Cursor, Limit, SendChange, SendId, SendInput, SettleInput
 from replysequence.web.api.outputs import Listing, SendAnswer, listing
 from replysequence.web.api.prefer import read_prefer
 from replysequence.web.callers import SignedIn, TheServices
@@ -79,6 +79,14 @@ async def list_sends(
 @router.get("/api/sends/{send_id}", summary="Read a send with its attempts and events")
 async def read(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
     return SendAnswer.of(await services.sending.get(caller.id, send_id=str(send_id)))
+
+
+@router.patch("/api/sends/{send_id}", summary="Change when a scheduled send leaves")
+async def change(send_id: SendId, body: SendChange, services: TheServices, caller: SignedIn) -> SendAnswer:
+    """Answers 409 once it no longer waits for its time."""
+    return SendAnswer.of(
+        await services.sending.change_time(caller.id, send_id=str(send_id), send_at=body.send_at)
+    )
 
 
 @router.post("/api/sends/{send_id}/cancel", summary="Take a send back")
