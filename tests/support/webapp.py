@@ -72,7 +72,7 @@ class RunningApp:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
 
     def person(self, name: str, *, is_admin: bool = False) -> Person:
-        """Alice, Bob or Charlie, with an account here."""
+        """Alice, Bob or Charlie, with an account here; who wants no time to undo, unless a test gives them some."""
         if name not in self._people:
             self._people[name] = self.do(
                 self.app.services.signing_in.add(
@@ -82,7 +82,16 @@ class RunningApp:
                     is_admin=is_admin,
                 )
             )
+            self.prefer(name)
         return self._people[name]
+
+    def prefer(self, name: str, *, time_zone: str = "UTC", undo_seconds: int = 0) -> None:
+        """That person changes their settings."""
+        self.do(
+            self.app.services.signing_in.change_sending(
+                self._people[name].id, time_zone=time_zone, undo_seconds=undo_seconds
+            )
+        )
 
     def browser(self, name: str, *, is_admin: bool = False) -> Visitor:
         """That person, signed in at a browser; the same one every time."""

@@ -10,9 +10,11 @@ from replysequence.web.gate import OPEN, SIGNED_BY_SENDER
 from replysequence.web.security import SAFE_METHODS
 from replysequence.web.server import create
 from support.answers import error_of, made, multipart
+from support.days_to_come import in_month
 from support.webapp import RunningApp, Visitor
 
 SEND_BODY = {"draft_id": "{draft_id}"}
+IN_WINTER = f"{in_month(2).isoformat()}Z"
 
 FREE_FOR_ALL = {
     "GET /openapi.json",
@@ -48,6 +50,7 @@ OWN_ONLY: dict[str, Any] = {
     "GET /settings/integrations": None,
     "GET /settings/account": None,
     "POST /settings/account/name": None,
+    "POST /settings/account/sending": None,
     "POST /settings/account/password": None,
     "GET /settings/api-keys": None,
     "POST /settings/api-keys": None,
@@ -73,6 +76,9 @@ NAMING_AN_OBJECT: dict[str, Any] = {
     "GET /drafts/{draft_id}/delete": None,
     "GET /api/sends/{send_id}": None,
     "POST /api/sends/{send_id}/release": None,
+    "PATCH /api/sends/{send_id}": {"send_at": IN_WINTER},
+    "GET /sends/{send_id}/time": None,
+    "POST /sends/{send_id}/time": f"send_at={IN_WINTER[:16]}",
     "POST /api/sends/{send_id}/cancel": None,
     "POST /api/sends/{send_id}/settle": {"verdict": "sent"},
     "GET /sends/{send_id}": None,
@@ -154,9 +160,7 @@ def things(web: RunningApp, alice: Visitor) -> Things:
     draft = made(alice("POST", "/api/drafts", json_body={**written, "attachments": [file]}))
     sent = made(alice("POST", "/api/drafts", json_body=written))
     send = made(
-        alice(
-            "POST", "/api/drafts/send", json_body={"draft_id": sent["id"], "send_at": "2027-01-01T09:00:00Z"}
-        ),
+        alice("POST", "/api/drafts/send", json_body={"draft_id": sent["id"], "send_at": IN_WINTER}),
         status=202,
     )
     key, _ = web.do(web.app.services.signing_in.create_api_key(alice.id, name="matrix"))

@@ -1,7 +1,7 @@
 """The editor's form: what was typed, as it was typed, and the draft content that it means."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from uuid import UUID
 
@@ -34,6 +34,7 @@ class DraftForm:
     in_reply_to: str = ""
     references: str = ""
     thread_id: str = ""
+    send_at: str = ""
     version: str = ""
 
     @classmethod
@@ -61,7 +62,9 @@ class DraftForm:
             value = form.get(name)
             return value.replace("\r\n", "\n") if isinstance(value, str) else ""
 
-        return cls(**{name: typed(name) for name in cls.__slots__})
+        as_typed = cls(**{name: typed(name) for name in cls.__slots__})
+        # The button of a suggested time says which one.
+        return replace(as_typed, send_at=typed("later") or as_typed.send_at)
 
     def read(self) -> "Reading":
         """What it means, or what is wrong with each field."""

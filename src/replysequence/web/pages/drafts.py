@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData, UploadFile
@@ -14,10 +14,12 @@ from replysequence.domain.event import Event
 from replysequence.domain.send import Send, State
 from replysequence.services import Services
 from replysequence.services.drafting import MAX_TEXT, Preflight
+from replysequence.services.signing_in import Person
 from replysequence.web.api.attachments import read_upload
 from replysequence.web.api.inputs import Cursor, DraftId
 from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
 from replysequence.web.notices import Notice, go
+from replysequence.web.pages import later
 from replysequence.web.pages.draft_form import DraftForm
 from replysequence.web.rendering import render, render_part
 
@@ -37,7 +39,7 @@ async def home(request: Request, services: TheServices, caller: SignedIn, before
 
 @router.get("/drafts/new")
 async def new(request: Request, services: TheServices, caller: AtABrowser) -> Response:
-    return await _editor(request, services, caller.id, form=DraftForm())
+    return await _editor(request, services, caller.person, form=DraftForm())
 
 
 @router.post("/drafts")
@@ -48,19 +50,28 @@ async def create(
         form = DraftForm.of_form(posted)
         reading = form.read()
         if reading.faults:
-            return await _editor(request, services, caller.id, form=form, faults=reading.faults, status=422)
+            return await _editor(
+                request,
+                services,
+                caller.person,
+                form=form,
+                faults=reading.faults,
+                status=422,
+            )
         try:
             draft = await services.drafting.create(caller.id, content=reading.content)
         except InvalidInput as error:
             faults = {error.field: error.message}
-            return await _editor(request, services, caller.id, form=form, faults=faults, status=422)
-        return await _after_save(request, services, cookies, caller.id, draft=draft, posted=posted)
+            return await _editor(request, services, caller.person, form=form, faults=faults, status=422)
+        return await _after_save(
+            request, services, cookies, caller.person, form=form, draft=draft, posted=posted
+        )
 
 
 @router.get("/drafts/{draft_id}")
 async def edit(draft_id: DraftId, request: Request, services: TheServices, caller: AtABrowser) -> Response:
     draft = await services.drafting.get(caller.id, draft_id=str(draft_id))
-    return await _editor(request, services, caller.id, form=DraftForm.of_draft(draft), draft=draft)
+    return await _editor(request, services, caller.person, form=DraftForm.of_draft(draft), draft=draft)
 
 
 @router.post("/drafts/{draft_id}")
@@ -80,9 +91,17 @@ async def save(
                 faults[error.field if isinstance(error, InvalidInput) else ""] = error.message
         if faults:
             return await _editor(
-                request, services, caller.id, form=form, draft=draft, faults=faults, status=422
+                request,
+                services,
+                caller.person,
+                form=form,
+                draft=draft,
+                faults=faults,
+                status=422,
             )
-        return await _after_save(request, services, cookies, caller.id, draft=draft, posted=posted)
+        return await _after_save(
+            request, services, cookies, caller.person, form=form, draft=draft, posted=posted
+        )
 
 
 @router.post("/drafts/{draft_id}/autosave")
@@ -143,30 +162,38 @@ async def _after_save(
     request: Request,
     services: Services,
     cookies: TheCookies,
-    user_id: str,
+    person: Person,
     *,
+    form: DraftForm,
     draft: Draft,
     posted: FormData,
 ) -> Response:
     try:
-        await _change_files(services, user_id, draft=draft, posted=posted)
-        if posted.get("action") != "send":
+        await _change_files(services, person.id, draft=draft, posted=posted)
+        if not _is_sent(posted):
             return go(f"/drafts/{draft.id}", cookies=cookies, notice=Notice("good", "Saved."))
-        draft = await services.drafting.get(user_id, draft_id=draft.id)
+        draft = await services.drafting.get(person.id, draft_id=draft.id)
+        time = later.chosen(form.send_at, person=person)
         send, _ = await services.sending.accept(
-            user_id,
+            person.id,
             draft_id=draft.id,
             version=draft.version,
-            send_at=_send_at(posted),
+            send_at=time.at if time else None,
+            undo_seconds=person.undo_seconds,
             idempotency_key=_key(posted),
         )
     except (InvalidInput, Conflict) as error:
-        draft = await services.drafting.get(user_id, draft_id=draft.id)
-        faults = _faults(error)
+        draft = await services.drafting.get(person.id, draft_id=draft.id)
         return await _editor(
-            request, services, user_id, form=DraftForm.of_draft(draft), draft=draft, faults=faults, status=422
+            request,
+            services,
+            person,
+            form=replace(DraftForm.of_draft(draft), send_at=form.send_at),
+            draft=draft,
+            faults=_faults(error),
+            status=422,
         )
-    return go(f"/sends/{send.id}", cookies=cookies)
+    return go(f"/sends/{send.id}", cookies=cookies, notice=later.note(time, person=person) if time else None)
 
 
 async def _change_files(services: Services, user_id: str, *, draft: Draft, posted: FormData) -> None:
@@ -179,16 +206,9 @@ async def _change_files(services: Services, user_id: str, *, draft: Draft, poste
             await services.drafting.attach(user_id, draft_id=draft.id, attachment=attachment)
 
 
-def _send_at(posted: FormData) -> datetime | None:
-    """A later time, if one was chosen. A script adds the reader's offset; without it the field says that it is UTC."""
-    typed = posted.get("send_at")
-    if not isinstance(typed, str) or not typed:
-        return None
-    try:
-        moment = datetime.fromisoformat(typed)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidInput("send_at", "This is not a date and time.") from None
+def _is_sent(posted: FormData) -> bool:
+    """Whether the button that was pressed sends: at once, at the typed time, or at a suggested one."""
+    return posted.get("action") == "send" or bool(posted.get("later"))
 
 
 def _key(posted: FormData) -> str | None:
@@ -234,7 +254,7 @@ def _may_be_sent(draft: Draft | None, *, latest: Send | None) -> bool:
 async def _editor(
     request: Request,
     services: Services,
-    user_id: str,
+    person: Person,
     *,
     form: DraftForm,
     draft: Draft | None = None,
@@ -245,9 +265,9 @@ async def _editor(
     latest: Send | None = None
     events: tuple[Event, ...] = ()
     if draft is not None:
-        preflight = await services.drafting.preflight(user_id, draft_id=draft.id)
-        latest = await _latest_send(services, user_id, draft=draft)
-        events = tuple((await services.history.events(user_id, draft_id=draft.id, limit=30)).items)
+        preflight = await services.drafting.preflight(person.id, draft_id=draft.id)
+        latest = await _latest_send(services, person.id, draft=draft)
+        events = tuple((await services.history.events(person.id, draft_id=draft.id, limit=30)).items)
     return render(
         request,
         "draft.html",
@@ -255,10 +275,11 @@ async def _editor(
         draft=draft,
         form=form,
         faults=dict(faults or {}),
-        mailboxes=await _mailboxes(services, user_id),
+        mailboxes=await _mailboxes(services, person.id),
         preflight=preflight,
         latest=latest,
         sendable=_may_be_sent(draft, latest=latest),
         events=events,
+        later=later.offered(person, typed=form.send_at),
         idempotency_key=secrets.token_urlsafe(18),
     )

@@ -10,6 +10,7 @@ from replysequence.services import Services
 from replysequence.web.api.inputs import Cursor, SendId
 from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
 from replysequence.web.notices import Notice, go
+from replysequence.web.pages import later
 from replysequence.web.rendering import render, render_part
 
 router = APIRouter(include_in_schema=False)
@@ -25,7 +26,13 @@ FILTERS: dict[str, tuple[State, ...]] = {
 LOOKED_FOR = frozenset({State.UNKNOWN, State.SENT, State.SETTLED_SENT})
 """States in which the message may be in the person's Sent folder."""
 
+_LISTS = {"list": "/sends", "held": "/sends/held"}
+
+NOT_SCHEDULED = "Its time can no longer be changed: it does not wait for its time."
+
 Show = Literal["all", "open", "unknown", "sent", "failed"]
+Then = Literal["send", "draft", "list", "held", ""]
+Typed = Annotated[str, Form(max_length=100)]
 
 
 @router.get("/sends")
@@ -63,18 +70,67 @@ async def line(send_id: SendId, request: Request, services: TheServices, caller:
 @router.post("/sends/{send_id}/cancel")
 async def cancel(
     send_id: SendId,
+    *,
     services: TheServices,
     cookies: TheCookies,
     caller: AtABrowser,
-    then: Annotated[str, Form()] = "",
+    then: Annotated[Then, Form()] = "send",
 ) -> Response:
-    """Take one back; ``then`` is ``held`` where the reader came from the list of what waits."""
+    """``then`` is where to go: to the draft when the person wants to go on writing, or back to a list."""
+    after = _LISTS.get(then, f"/sends/{send_id}")
     try:
-        await services.sending.cancel(caller.id, send_id=str(send_id))
-        notice = Notice("good", "Cancelled. The message was not sent.")
+        send = await services.sending.cancel(caller.id, send_id=str(send_id))
     except Conflict as error:
-        notice = Notice("bad", error.message)
-    return go("/sends/held" if then == "held" else f"/sends/{send_id}", cookies=cookies, notice=notice)
+        return go(after, cookies=cookies, notice=Notice("bad", error.message))
+    if then == "draft":
+        notice = Notice("good", "Undone. Nothing was sent, and the draft is yours to change.")
+        return go(f"/drafts/{send.draft_id}", cookies=cookies, notice=notice)
+    return go(after, cookies=cookies, notice=Notice("good", "Cancelled. The message was not sent."))
+
+
+@router.get("/sends/{send_id}/time")
+async def ask_for_time(
+    send_id: SendId, request: Request, services: TheServices, cookies: TheCookies, caller: AtABrowser
+) -> Response:
+    send = await services.sending.get(caller.id, send_id=str(send_id))
+    if not send.is_scheduled:
+        return go(f"/sends/{send_id}", cookies=cookies, notice=Notice("info", NOT_SCHEDULED))
+    return render(request, "send_time.html", send=send, later=later.offered(caller.person), faults={})
+
+
+@router.post("/sends/{send_id}/time")
+async def change_time(
+    send_id: SendId,
+    *,
+    request: Request,
+    services: TheServices,
+    cookies: TheCookies,
+    caller: AtABrowser,
+    action: Annotated[Literal["now", "later"], Form()] = "later",
+    suggested: Annotated[str, Form(alias="later", max_length=100)] = "",
+    send_at: Typed = "",
+) -> Response:
+    """Now, at a suggested time, or at the typed one."""
+    typed = suggested or send_at
+    send = await services.sending.get(caller.id, send_id=str(send_id))
+    try:
+        time = None if action == "now" else later.required(typed, person=caller.person)
+        await services.sending.change_time(caller.id, send_id=str(send_id), send_at=time.at if time else None)
+    except InvalidInput as error:
+        offered = later.offered(caller.person, typed=typed)
+        return render(
+            request,
+            "send_time.html",
+            status=422,
+            send=send,
+            later=offered,
+            faults={error.field: error.message},
+        )
+    except Conflict as error:
+        return go(f"/sends/{send_id}", cookies=cookies, notice=Notice("bad", error.message))
+    said = later.note(time, person=caller.person) if time else None
+    changed = Notice("good", "The time is changed." if time else "It leaves now.")
+    return go(f"/sends/{send_id}", cookies=cookies, notice=said or changed)
 
 
 @router.post("/sends/{send_id}/settle")

@@ -49,6 +49,7 @@ async def sign_in(
     email: Typed = "",
     password: Typed = "",
     next: Annotated[str, Form()] = "/",  # noqa: A002
+    time_zone: Typed = "",
 ) -> Response:
     following = local_path(next, otherwise="/")
     client = request.client.host if request.client else "unknown"
@@ -71,6 +72,7 @@ async def sign_in(
         if isinstance(error, TooManyRequests):
             page.headers["Retry-After"] = str(max(1, round(error.retry_after)))
         return page
+    await services.signing_in.learn_time_zone(session.person, name=time_zone)
     return _welcome(session, cookies=cookies, path=following)
 
 
@@ -82,7 +84,7 @@ async def offer_link(token: Token, request: Request) -> Response:
 
 @router.post("/sign-in/link/{token}")
 async def follow_link(
-    token: Token, *, request: Request, services: TheServices, cookies: TheCookies
+    token: Token, *, request: Request, services: TheServices, cookies: TheCookies, time_zone: Typed = ""
 ) -> Response:
     """404 with the way in by password when the link was used or is too old."""
     try:
@@ -90,6 +92,7 @@ async def follow_link(
     except NotFound:
         fault = "This link was used already, or it is too old. Sign in with your password."
         return render(request, "sign_in.html", status=404, next="/", email="", needs_setup=False, fault=fault)
+    await services.signing_in.learn_time_zone(session.person, name=time_zone)
     return _welcome(session, cookies=cookies, path="/")
 
 
@@ -128,6 +131,7 @@ async def join(
     email: Typed = "",
     name: Typed = "",
     password: Typed = "",
+    time_zone: Typed = "",
 ) -> Response:
     invitation = await services.signing_in.invitation(token)
     try:
@@ -150,6 +154,7 @@ async def join(
             fault=error.message,
             faulty=faulty,
         )
+    await services.signing_in.learn_time_zone(session.person, name=time_zone)
     notice = Notice(
         "good",
         f"Welcome, {session.person.name}. Connect your email account, then write your first follow-up.",

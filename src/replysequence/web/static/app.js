@@ -3,16 +3,29 @@
 
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
-// Times: from UTC to the reader's own zone and language.
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
-function showLocalTimes(root) {
-  for (const time of all("time[data-local]", root)) {
-    const at = new Date(time.dateTime);
-    if (!Number.isNaN(at.valueOf())) {
-      time.title = time.textContent;
-      time.textContent = clock.format(at);
-      time.removeAttribute("data-local");
-    }
+// The time zone of this browser: told at sign-in, where the person's is not known yet, and offered in the settings.
+const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone ?? "";
+function tellTimeZone(root) {
+  for (const field of all("[data-browser-zone]", root)) field.value = browserZone;
+  for (const button of all("[data-take-zone]", root)) {
+    const field = document.getElementById(button.dataset.takeZone);
+    button.hidden = !browserZone || field.value === browserZone;
+    button.textContent = `Take this browser's, ${browserZone}`;
+    button.addEventListener("click", () => { field.value = browserZone; button.hidden = true; field.focus(); });
+  }
+}
+
+// The seconds until a send leaves. They are counted from what the server said: this clock may be wrong.
+function countDown(root) {
+  for (const shown of all("[data-seconds]", root)) {
+    shown.removeAttribute("data-seconds");
+    const end = performance.now() + 1000 * Number(shown.textContent);
+    const ticking = setInterval(() => {
+      const left = Math.ceil((end - performance.now()) / 1000);
+      if (left > 0) shown.textContent = String(left);
+      else shown.parentNode.textContent = "Sending now";
+      if (left <= 0 || !shown.isConnected) clearInterval(ticking);
+    }, 200);
   }
 }
 
@@ -274,16 +287,6 @@ function guard(form) {
   });
   window.addEventListener("beforeunload", (event) => { if (changed || form.querySelector('[type="file"]').files.length && !form.dataset.sent && !form.dataset.left) event.preventDefault(); });
   form.addEventListener("submit", () => { form.dataset.left = "yes"; });
-
-  const later = form.querySelector("#send_at");
-  if (later) {
-    const zone = form.querySelector("[data-zone]");
-    zone.textContent = `(${Intl.DateTimeFormat().resolvedOptions().timeZone})`;
-    form.addEventListener("formdata", (event) => {
-      const typed = event.formData.get("send_at");
-      if (typed) event.formData.set("send_at", new Date(typed).toISOString());
-    });
-  }
 }
 
 document.addEventListener("htmx:responseError", (event) => {
@@ -292,9 +295,10 @@ document.addEventListener("htmx:responseError", (event) => {
   try { say(JSON.parse(responseText).error.message); } catch { say("That did not work. Please reload the page."); }
 });
 document.addEventListener("htmx:sendError", () => say("The server cannot be reached. Trying again."));
-document.addEventListener("htmx:load", (event) => { showLocalTimes(event.detail.elt); offerCopying(event.detail.elt); });
+document.addEventListener("htmx:load", (event) => { countDown(event.detail.elt); offerCopying(event.detail.elt); });
 
-showLocalTimes(document);
+tellTimeZone(document);
+countDown(document);
 offerCopying(document);
 for (const field of all("[data-people]")) makeChips(field);
 for (const form of all("form[data-guard]")) {
