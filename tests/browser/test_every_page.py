@@ -4,10 +4,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
+from sqlalchemy import update
 
 from replysequence.domain.address import Address
 from replysequence.domain.draft import DraftContent
@@ -16,6 +18,8 @@ from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.actions import act
 from replysequence.sandbox.faults import Fault
 from replysequence.sandbox.running import RunningSandbox, sandbox
+from replysequence.storage.database import Transaction, now
+from replysequence.storage.tables import sends
 from support.at_the_browser import BEN, OUTLOOK, PRIVATE_GMAIL, WORK_GMAIL, AtTheBrowser
 from support.browser import OpenPage, assert_no_axe_violations
 from support.webapp import PASSWORD, RunningApp, Visitor, running_app
@@ -39,6 +43,8 @@ PAGES = {
     "send that is sent": "/sends/{sent}",
     "send that is unknown": "/sends/{unknown}",
     "send that waits": "/sends/{waiting}",
+    "send that asks": "/sends/{asking}",
+    "what waits for you": "/sends/held",
     "activity": "/activity",
     "integrations": "/settings/integrations",
     "disconnect": "/settings/integrations/{broken}/disconnect",
@@ -88,6 +94,23 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
             time.sleep(0.05)
         return made.id
 
+    def lose(account: str, subject: str) -> str:
+        """A new account that loses its consent while a message waits for it; the message's id."""
+        app.connect(alice, "gmail", account)
+        act(box.world, box.world.accounts.at(Vendor.GOOGLE, account), "remove_access")
+        written = draft(subject, connection_id=app.connection_id(alice, account))
+        return send(written, becomes=State.WAITING)
+
+    old, gone = app.new_google_account(), app.new_google_account()
+    asking = lose(old, LONG_SUBJECT)
+    app.do(app.app.database.transaction(make_old, send_id=asking))
+    app.connect(alice, "gmail", old)
+    lose(gone, "Written from an account that is gone")
+    app.do(
+        services.disconnecting.disconnect(
+            alice.id, provider="gmail", connection_id=app.connection_id(alice, gone)
+        )
+    )
     sent_draft = draft("Sent")
     sent = send(sent_draft, becomes=State.SENT)
     box.world.faults.arm(Fault(kind="error_500_after_acceptance", vendor=Vendor.GOOGLE))
@@ -100,10 +123,17 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
         "sent": sent,
         "unknown": send(draft(LONG_SUBJECT), becomes=State.UNKNOWN),
         "waiting": send(draft("Waits", connection_id=broken), becomes=State.WAITING),
+        "asking": asking,
         "broken": broken,
         "invitation": invitation.reveal(),
         "link": app.do(services.signing_in.sign_in_link("alice@example.com")).reveal(),
     }
+
+
+def make_old(transaction: Transaction, *, send_id: str) -> None:
+    """As if it had been written three days ago."""
+    then = now(transaction) - timedelta(days=3)
+    transaction.execute(update(sends).where(sends.c.id == send_id).values(created_at=then))
 
 
 @pytest.fixture(params=[*PAGES, *SIGNED_OUT])
