@@ -13,12 +13,12 @@ from replysequence.domain.draft import DraftContent
 from replysequence.domain.message import Address
 from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.send import Outcome, Route, Send, State
-from replysequence.storage import claims, drafts, endings, frozen, routes, sends
+from replysequence.storage import accepting, claims, drafts, endings, frozen, routes, sends
+from replysequence.storage.accepting import NewSend
 from replysequence.storage.claims import Claimed, Round
 from replysequence.storage.database import Database
 from replysequence.storage.endings import Ending
 from replysequence.storage.ids import new_id
-from replysequence.storage.sends import NewSend
 from replysequence.storage.tables import routes as routes_table
 from replysequence.storage.tables import send_attempts
 from replysequence.storage.tables import sends as sends_table
@@ -42,7 +42,7 @@ def write(connection: Transaction, new: NewSend, *, at: datetime) -> bool:
     """What accepting does, without the questions before it."""
     route = new.route
     routes.take(connection, route_id=route.id, via=route.via, connection_id=route.connection_id)
-    return sends.accept(connection, new, at=at)
+    return accepting.accept(connection, new, at=at) is not None
 
 
 @dataclass

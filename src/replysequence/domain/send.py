@@ -80,6 +80,9 @@ CANCELLABLE = frozenset(state for state, following in MOVES.items() if _S.CANCEL
 OUTCOME_SHOWN = FINAL | {_S.UNKNOWN}
 """States in which whoever asked to wait for the outcome has it."""
 
+WAITED_FOR = frozenset(_S) - OUTCOME_SHOWN - {_S.WAITING}
+"""States in which it is worth waiting for the outcome: one that is held waits for its time, or for somebody."""
+
 
 class Outcome(StrEnum):
     """How one attempt ended."""

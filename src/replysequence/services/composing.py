@@ -1,13 +1,22 @@
 """From a draft and a route to the message that leaves. Preview, preflight and acceptance all come here."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from replysequence.domain.draft import Draft
 from replysequence.domain.message import Address, Attachment, Message, Problem, check_message, new_message_id
 from replysequence.domain.send import Route
 from replysequence.providers.registry import Registry
 from replysequence.services.sanitizing import sanitize
+
+T = TypeVar("T")
+
+LONG = 50_000
+"""More characters than this are worked on on another thread: on the event loop everybody else would wait."""
+HEAVY = 1_000_000
+"""Bytes of files, for the same reason."""
 
 
 def compose(
@@ -43,3 +52,27 @@ def problems_of(message: Message, *, draft: Draft, route: Route, registry: Regis
     if route.connection_id is None:
         return problems + registry.relay_named(route.via).check(message)
     return problems + registry.mailbox(route.via).check(message, thread_id=draft.content.thread_id)
+
+
+async def composed(
+    draft: Draft,
+    *,
+    route: Route,
+    files: Sequence[Attachment],
+    send_id: str,
+    date: datetime,
+    registry: Registry,
+) -> tuple[Message, list[Problem]]:
+    """What :func:`compose` and :func:`problems_of` make of a draft, at no cost to others when that is long work."""
+
+    def work() -> tuple[Message, list[Problem]]:
+        message = compose(draft, route=route, files=files, send_id=send_id, date=date)
+        return message, problems_of(message, draft=draft, route=route, registry=registry)
+
+    written = len(draft.content.html or "") + len(draft.content.text or "")
+    return await aside(work, long=written > LONG or sum(len(file.content) for file in files) > HEAVY)
+
+
+async def aside(work: Callable[[], T], *, long: bool) -> T:
+    """Do ``work`` here, or on another thread where it is ``long``."""
+    return await asyncio.to_thread(work) if long else work()

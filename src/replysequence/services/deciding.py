@@ -15,8 +15,8 @@ from replysequence.domain.send import GIVE_UP_AFTER, Send
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.sending import SENDS_CHANNEL, Sending, write
 from replysequence.storage import connections, deciding, routes, sends
+from replysequence.storage.accepting import NewSend
 from replysequence.storage.database import Database, Transaction, notify, now
-from replysequence.storage.sends import NewSend
 
 _log = logs.logger("services.deciding")
 

@@ -12,7 +12,7 @@ from replysequence.domain.message import Address, Attachment, Problem, media_typ
 from replysequence.domain.plain_text import plain_text
 from replysequence.domain.send import State
 from replysequence.providers.registry import Registry
-from replysequence.services.composing import compose, problems_of
+from replysequence.services.composing import LONG, aside, composed
 from replysequence.services.page import Page
 from replysequence.services.sanitizing import leaves_out, sanitize
 from replysequence.services.sending import read_material, route_of
@@ -140,14 +140,16 @@ class Drafting:
     async def preview(self, user_id: str, *, draft_id: str) -> str:
         """The HTML that a recipient gets, sanitised. Raises :class:`NotFound`."""
         draft = await self.get(user_id, draft_id=draft_id)
-        return sanitize(draft.content.html) if draft.content.html else ""
+        html = draft.content.html or ""
+        return await aside(lambda: sanitize(html), long=len(html) > LONG)
 
     async def preview_text(self, user_id: str, *, draft_id: str) -> str:
         """The plain text that a recipient gets. Raises :class:`NotFound`."""
         draft = await self.get(user_id, draft_id=draft_id)
         if draft.content.text is not None:
             return draft.content.text
-        return plain_text(sanitize(draft.content.html)) if draft.content.html else ""
+        html = draft.content.html or ""
+        return await aside(lambda: plain_text(sanitize(html)), long=len(html) > LONG)
 
     async def preflight(self, user_id: str, *, draft_id: str) -> Preflight:
         """Which address and path a draft would leave by now, and every blocker and warning. Raises
@@ -159,10 +161,14 @@ class Drafting:
         except (Conflict, InvalidInput) as error:
             field = error.field if isinstance(error, InvalidInput) else "connection_id"
             return Preflight(None, None, None, None, (), (Problem(field, error.message),), size=0)
-        message = compose(
-            material.draft, route=route, files=material.files, send_id=new_id(), date=material.at
+        message, problems = await composed(
+            material.draft,
+            route=route,
+            files=material.files,
+            send_id=new_id(),
+            date=material.at,
+            registry=self._registry,
         )
-        problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
         mailbox = next((each for each in material.connections if each.id == route.connection_id), None)
         if mailbox is not None and mailbox.problem:
             waits = f"{mailbox.problem} Until then this message waits; it is not sent another way."

@@ -9,18 +9,18 @@ from datetime import UTC, datetime, timedelta
 
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.draft import Draft
-from replysequence.domain.errors import Conflict, InvalidInput
+from replysequence.domain.errors import Conflict, InvalidInput, NotFound
 from replysequence.domain.fallback import choose_route
 from replysequence.domain.message import Address, Attachment, Problem
-from replysequence.domain.send import GIVE_UP_AFTER, OUTCOME_SHOWN, Route, Send, State
+from replysequence.domain.send import GIVE_UP_AFTER, WAITED_FOR, Route, Send, State
 from replysequence.providers.registry import Registry
-from replysequence.services.composing import compose, problems_of
+from replysequence.services.composing import composed
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.page import Page
-from replysequence.storage import attachments, connections, drafts, frozen, routes, scheduling, sends, users
+from replysequence.storage import accepting, attachments, connections, drafts, frozen, routes, scheduling, sends
+from replysequence.storage.accepting import NewSend
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.ids import new_id
-from replysequence.storage.sends import NewSend
 
 FURTHEST_AHEAD = timedelta(days=365)
 SENDS_CHANNEL = "sends"
@@ -40,16 +40,15 @@ class Material:
 
 def read_material(transaction: Transaction, *, user_id: str, draft_id: str) -> Material:
     """Read a draft and what its sending depends on. Raises :class:`NotFound`."""
-    draft = drafts.get(transaction, user_id=user_id, draft_id=draft_id)
-    user = users.get(transaction, user_id=user_id)
+    draft, person, at = drafts.get_to_send(transaction, user_id=user_id, draft_id=draft_id)
     ids = [file.id for file in draft.attachments]
     files = attachments.load(transaction, user_id=user_id, attachment_ids=ids) if ids else {}
     return Material(
         draft=draft,
         files=tuple(files[each] for each in ids),
         connections=tuple(connections.list_for_user(transaction, user_id=user_id)),
-        person=Address(user.name, user.email),
-        at=now(transaction),
+        person=person,
+        at=at,
     )
 
 
@@ -93,26 +92,34 @@ class Sending:
         :class:`InvalidInput` (a blocker, with its field, or a key used for something else) and
         :class:`Conflict` (another version, already sent, no way to send).
         """
-        request_hash = _hash(draft_id=draft_id, version=version, send_at=send_at)
-        if idempotency_key is not None:
-            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
-            if earlier is not None:
-                return earlier, False
-        new = await self.freeze(
-            user_id,
-            draft_id=draft_id,
+        request_hash = (
+            _hash(draft_id=draft_id, version=version, send_at=send_at)
+            if idempotency_key is not None
+            else None
+        )
+        found = await self._database.read(
+            _look, user_id=user_id, draft_id=draft_id, key=idempotency_key, request_hash=request_hash
+        )
+        if isinstance(found, Send):
+            return found, False
+        new = await self._freeze(
+            found,
             version=version,
             send_at=send_at,
-            undo_seconds=undo_seconds,
+            undo=timedelta(seconds=undo_seconds),
             idempotency_key=idempotency_key,
+            request_hash=request_hash,
             previous_send_id=previous_send_id,
         )
-        written = await self._database.transaction(write, new)
-        if not written and idempotency_key is not None:
-            earlier = await self._made_by(user_id, key=idempotency_key, request_hash=request_hash)
-            if earlier is not None:
-                return earlier, False
-        return await self.get(user_id, send_id=new.id), True
+        send = await self._database.transaction(write, new)
+        if send is not None:
+            return send, True
+        first = await self._database.read(
+            _made_by, user_id=user_id, key=idempotency_key, request_hash=request_hash
+        )
+        if first is None:
+            raise NotFound("send")
+        return first, False
 
     async def freeze(
         self,
@@ -121,8 +128,6 @@ class Sending:
         draft_id: str,
         version: int | None = None,
         send_at: datetime | None = None,
-        undo_seconds: int = 0,
-        idempotency_key: str | None = None,
         previous_send_id: str | None = None,
         connection_id: str | None = None,
     ) -> NewSend:
@@ -132,31 +137,50 @@ class Sending:
         material = await self._database.read(read_material, user_id=user_id, draft_id=draft_id)
         if connection_id is not None:
             material = _from_account(material, connection_id=connection_id)
-        _require_version(material.draft, version=version)
+        return await self._freeze(
+            material, version=version, send_at=send_at, previous_send_id=previous_send_id
+        )
+
+    async def _freeze(
+        self,
+        material: Material,
+        *,
+        version: int | None,
+        send_at: datetime | None,
+        previous_send_id: str | None,
+        undo: timedelta = timedelta(),
+        idempotency_key: str | None = None,
+        request_hash: str | None = None,
+    ) -> NewSend:
+        draft = material.draft
+        _require_version(draft, version=version)
         _require_time(send_at, at=material.at)
         route = route_of(material, registry=self._registry)
         send_id = new_id()
-        undo = timedelta(seconds=undo_seconds)
         # A time that has passed means now.
         leaves_at = send_at if send_at and send_at > material.at else material.at + undo
-        message = compose(material.draft, route=route, files=material.files, send_id=send_id, date=leaves_at)
-        problems = problems_of(message, draft=material.draft, route=route, registry=self._registry)
+        message, problems = await composed(
+            draft,
+            route=route,
+            files=material.files,
+            send_id=send_id,
+            date=leaves_at,
+            registry=self._registry,
+        )
         _require_no_blocker(problems)
         return NewSend(
             id=send_id,
-            user_id=user_id,
-            draft_id=draft_id,
-            draft_version=material.draft.version,
+            user_id=draft.user_id,
+            draft_id=draft.id,
+            draft_version=draft.version,
             route=route,
             envelope=frozen.freeze_envelope(message),
-            message=frozen.freeze(message, attachment_ids=[file.id for file in material.draft.attachments]),
+            message=frozen.freeze(message, attachment_ids=[file.id for file in draft.attachments]),
             subject=message.subject,
             message_id=message.message_id,
-            thread_id=material.draft.content.thread_id if route.connection_id else None,
+            thread_id=draft.content.thread_id if route.connection_id else None,
             idempotency_key=idempotency_key,
-            request_hash=(
-                _hash(draft_id=draft_id, version=version, send_at=send_at) if idempotency_key else None
-            ),
+            request_hash=request_hash,
             send_at=send_at,
             give_up_at=message.date + GIVE_UP_AFTER,
             held=None,
@@ -215,23 +239,34 @@ class Sending:
         await self._database.transaction(_change_time, user_id=user_id, send_id=send_id, send_at=send_at)
         return await self.get(user_id, send_id=send_id)
 
-    async def _made_by(self, user_id: str, *, key: str, request_hash: str) -> Send | None:
-        use = await self._database.read(sends.by_key, user_id=user_id, key=key)
-        if use is None:
-            return None
-        if use.request_hash != request_hash:
-            raise InvalidInput(
-                "Idempotency-Key",
-                "This key was already used for another send. Use a new key for a new send.",
-                details={"send_id": use.send_id},
-            )
-        return await self.get(user_id, send_id=use.send_id)
+
+def _look(
+    transaction: Transaction, *, user_id: str, draft_id: str, key: str | None, request_hash: str | None
+) -> Send | Material:
+    """The send that ``key`` has already made, else what a new one is made of."""
+    made = _made_by(transaction, user_id=user_id, key=key, request_hash=request_hash)
+    return made or read_material(transaction, user_id=user_id, draft_id=draft_id)
+
+
+def _made_by(
+    transaction: Transaction, *, user_id: str, key: str | None, request_hash: str | None
+) -> Send | None:
+    use = sends.by_key(transaction, user_id=user_id, key=key) if key is not None else None
+    if use is None:
+        return None
+    if use.request_hash != request_hash:
+        raise InvalidInput(
+            "Idempotency-Key",
+            "This key was already used for another send. Use a new key for a new send.",
+            details={"send_id": use.send_id},
+        )
+    return sends.get(transaction, user_id=user_id, send_id=use.send_id)
 
 
 def _settled(transaction: Transaction, *, user_id: str, send_id: str) -> Send | None:
     """The send, if there is nothing more to wait for."""
     state = sends.state_of(transaction, user_id=user_id, send_id=send_id)
-    if state not in OUTCOME_SHOWN and state is not State.WAITING:
+    if state in WAITED_FOR:
         return None
     return sends.get(transaction, user_id=user_id, send_id=send_id)
 
@@ -279,44 +314,39 @@ def _require_no_blocker(problems: list[Problem]) -> None:
         )
 
 
-def write(transaction: Transaction, new: NewSend) -> bool:
+def write(transaction: Transaction, new: NewSend) -> Send | None:
     """Write the send, unless what it was made of has changed since it was read: then :class:`Conflict`.
 
-    False when a simultaneous request with the same idempotency key was first.
+    None when a simultaneous request with the same idempotency key was first.
     """
     route = new.route
     routes.take(transaction, route_id=route.id, via=route.via, connection_id=route.connection_id)
-    version = drafts.get(transaction, user_id=new.user_id, draft_id=new.draft_id).version
-    if version != new.draft_version:
+    found = accepting.standing(transaction, new)
+    if found.version != new.draft_version:
         raise Conflict(
             "The draft was changed while it was being sent. Look at it again before sending it.",
             code="version_conflict",
-            details={"version": version},
+            details={"version": found.version},
+        )
+    if route.connection_id is not None and found.status in {None, ConnectionStatus.DISCONNECTING}:
+        raise Conflict(
+            "This e-mail account was just disconnected. Choose another one.", code="no_way_to_send"
         )
     held = None
-    if new.route.connection_id is not None:
-        mailbox = _mailbox(transaction, user_id=new.user_id, connection_id=new.route.connection_id)
-        if mailbox is None or mailbox.status is ConnectionStatus.DISCONNECTING:
-            raise Conflict(
-                "This e-mail account was just disconnected. Choose another one.", code="no_way_to_send"
-            )
-        if mailbox.status is ConnectionStatus.NEEDS_RECONNECT:
-            held = (
-                mailbox.status_reason or "reconnect_needed",
-                mailbox.problem or "Connect this account again.",
-            )
-    written = sends.accept(transaction, new.holding(held), at=now(transaction))
-    if written:
+    if found.status is ConnectionStatus.NEEDS_RECONNECT:
+        held = (
+            found.status_reason or "reconnect_needed",
+            found.problem or "Connect this account again.",
+        )
+    send = accepting.accept(transaction, new.holding(held), at=found.at, pause=found.pause)
+    if send is not None and send.next_at is not None and send.next_at <= found.at:
         notify(transaction, SENDS_CHANNEL)
-    return written
+    return send
 
 
-def _mailbox(transaction: Transaction, *, user_id: str, connection_id: str) -> Connection | None:
-    mine = connections.list_for_user(transaction, user_id=user_id)
-    return next((each for each in mine if each.id == connection_id), None)
-
-
-def _change_time(transaction: Transaction, *, user_id: str, send_id: str, send_at: datetime | None) -> None:
+def _change_time(
+    transaction: Transaction, *, user_id: str, send_id: str, send_at: datetime | None
+) -> None:
     at = now(transaction)
     _require_time(send_at, at=at)
     due = max(send_at, at) if send_at else at

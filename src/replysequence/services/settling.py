@@ -10,8 +10,8 @@ from replysequence.providers.base import Relay, RelayNotice
 from replysequence.providers.registry import Registry
 from replysequence.services.sending import Sending, write
 from replysequence.storage import events, sends, webhook_deliveries
+from replysequence.storage.accepting import NewSend
 from replysequence.storage.database import Database, Transaction, now
-from replysequence.storage.sends import NewSend
 
 _log = logs.logger("services.settling")
 

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, bindparam, exists, insert, literal, select, tuple_, update
 
 from replysequence.domain.draft import AttachmentInfo, Draft, DraftContent
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Kind
 from replysequence.domain.message import Address
 from replysequence.storage import attachments, events
-from replysequence.storage.database import AnyRow, now
+from replysequence.storage.database import CLOCK, AnyRow, now
 from replysequence.storage.ids import new_id
-from replysequence.storage.tables import drafts
+from replysequence.storage.tables import attachments as attachments_table
+from replysequence.storage.tables import drafts, users
 
 _D = drafts.c
-_GET = select(drafts).where(
+_HAS_FILES = exists().where(attachments_table.c.draft_id == _D.id, attachments_table.c.removed_at.is_(None))
+_GET = select(drafts, _HAS_FILES.label("has_files")).where(
     _D.user_id == bindparam("user_id"), _D.id == bindparam("draft_id"), _D.deleted_at.is_(None)
+)
+_GET_TO_SEND = _GET.join(users, users.c.id == _D.user_id).add_columns(
+    users.c.name.label("author_name"), users.c.email.label("author_email"), CLOCK.label("at")
 )
 
 
@@ -58,7 +63,15 @@ def get(connection: Connection, *, user_id: str, draft_id: str) -> Draft:
     row = connection.execute(_GET, {"user_id": user_id, "draft_id": draft_id}).one_or_none()
     if row is None:
         raise NotFound("draft")
-    return _draft(row, attachments.list_for_draft(connection, user_id=user_id, draft_id=draft_id))
+    return _draft(row, _files(connection, row))
+
+
+def get_to_send(connection: Connection, *, user_id: str, draft_id: str) -> tuple[Draft, Address, datetime]:
+    """One draft with the list of its files, its author, and the database's time. Raises NotFound."""
+    row = connection.execute(_GET_TO_SEND, {"user_id": user_id, "draft_id": draft_id}).one_or_none()
+    if row is None:
+        raise NotFound("draft")
+    return _draft(row, _files(connection, row)), Address(row.author_name, row.author_email), row.at
 
 
 def list_for_user(
@@ -171,6 +184,12 @@ def _pairs(addresses: Iterable[Address]) -> list[tuple[str, str]]:
 
 def _addresses(pairs: Iterable[tuple[str, str]]) -> tuple[Address, ...]:
     return tuple(Address(name, email) for name, email in pairs)
+
+
+def _files(connection: Connection, row: AnyRow) -> tuple[AttachmentInfo, ...]:
+    if not row.has_files:
+        return ()
+    return attachments.list_for_draft(connection, user_id=row.user_id, draft_id=row.id)
 
 
 def _draft(row: AnyRow, files: tuple[AttachmentInfo, ...]) -> Draft:

@@ -12,6 +12,7 @@ from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import events
 
 _INSERT = insert(events).inline()
+_INSERT_ONE = insert(events).returning(events.c.id)
 _OF_SEND = (
     select(events)
     .where(events.c.send_id == bindparam("send_id"), events.c.user_id == bindparam("user_id"))
@@ -42,8 +43,8 @@ def append(
     connection_id: str | None = None,
     data: Mapping[str, object] | None = None,
     at: datetime | None = None,
-) -> None:
-    """Append one event. ``at`` is the database's time unless the caller has it already."""
+) -> Event:
+    """Append one event, and return it. ``at`` is the database's time unless the caller has it already."""
     event = NewEvent(
         user_id=user_id,
         kind=kind,
@@ -53,23 +54,22 @@ def append(
         connection_id=connection_id,
         data=data,
     )
-    append_many(connection, [event])
+    event_id = connection.execute(_INSERT_ONE, _row(event)).scalar_one()
+    return Event(
+        id=event_id,
+        user_id=user_id,
+        kind=kind,
+        at=event.at,
+        send_id=send_id,
+        draft_id=draft_id,
+        connection_id=connection_id,
+        data=data or {},
+    )
 
 
 def append_many(connection: Connection, new_events: Sequence[NewEvent]) -> None:
     """Append events in the order given, in one statement."""
-    rows = [
-        {
-            "user_id": event.user_id,
-            "kind": event.kind.value,
-            "at": event.at,
-            "send_id": event.send_id,
-            "draft_id": event.draft_id,
-            "connection_id": event.connection_id,
-            "data": json.dumps(dict(event.data or {}), separators=(",", ":")),
-        }
-        for event in new_events
-    ]
+    rows = [_row(event) for event in new_events]
     if rows:
         connection.execute(_INSERT, rows)
 
@@ -97,6 +97,18 @@ def list_for_user(
     if send_id is not None:
         wanted = wanted.where(events.c.send_id == send_id)
     return [_event(row) for row in connection.execute(wanted)]
+
+
+def _row(event: NewEvent) -> dict[str, object]:
+    return {
+        "user_id": event.user_id,
+        "kind": event.kind.value,
+        "at": event.at,
+        "send_id": event.send_id,
+        "draft_id": event.draft_id,
+        "connection_id": event.connection_id,
+        "data": json.dumps(dict(event.data or {}), separators=(",", ":")),
+    }
 
 
 def _event(row: AnyRow) -> Event:

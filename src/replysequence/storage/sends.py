@@ -1,47 +1,26 @@
-"""The ledger of sends as their owners see and steer it: accept, read, cancel, settle.
+"""The ledger of sends as their owners see and steer it: read, cancel, settle.
 
 Every change is one conditional update that names the state it starts from; its event is written in the same
-transaction. What a worker does to a send is in ``claims.py``, what a mailbox that cannot be used does to all of
-its sends in ``holding.py``.
+transaction. How a send gets into the ledger is in ``accepting.py``, what a worker does to it in ``claims.py``, what a
+mailbox that cannot be used does to all of its sends in ``holding.py``.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, Select, and_, bindparam, exists, null, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
-from replysequence.domain.send import (
-    CANCELLABLE,
-    FINAL,
-    SCHEDULED,
-    UNDO,
-    Attempt,
-    Outcome,
-    Route,
-    Send,
-    State,
-    Verdict,
-)
+from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import in_states, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
 
-_INSERT = {
-    name: dialect.insert(sends).on_conflict_do_nothing().returning(sends.c.id)
-    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
-}
 _BY_KEY = select(sends.c.id, sends.c.request_hash).where(
     sends.c.user_id == bindparam("user_id"), sends.c.idempotency_key == bindparam("key")
-)
-_LIVE_OF_VERSION = select(sends.c.id).where(
-    sends.c.draft_id == bindparam("draft_id"),
-    sends.c.draft_version == bindparam("draft_version"),
-    sends.c.state.not_in(("failed", "cancelled", "settled_not_sent")),
 )
 _LISTED = select(
     *(column for column in sends.c if column.name not in {"message", "request_hash"}),
@@ -120,37 +99,6 @@ _BY_ID_FOR_NOTICE = _REF.where(sends.c.id == bindparam("send_id"))
 
 
 @dataclass(frozen=True, slots=True)
-class NewSend:
-    """What is written when a send is accepted. ``message`` and ``envelope`` are frozen by
-    ``storage/frozen.py``.
-    """
-
-    id: str
-    user_id: str
-    draft_id: str
-    draft_version: int
-    route: Route
-    envelope: str
-    message: str
-    subject: str
-    message_id: str
-    thread_id: str | None
-    idempotency_key: str | None
-    request_hash: str | None
-    send_at: datetime | None
-    give_up_at: datetime
-    held: tuple[str, str] | None
-    """(reason, explanation) when it must wait for a person from the start."""
-    previous_send_id: str | None
-    undo: timedelta = timedelta()
-    """How long it waits before it may be claimed, unless it waits longer anyway."""
-
-    def holding(self, held: tuple[str, str] | None) -> "NewSend":
-        """The same send, waiting for a person for this reason, or not."""
-        return replace(self, held=held)
-
-
-@dataclass(frozen=True, slots=True)
 class KeyUse:
     """A send that an idempotency key has already made."""
 
@@ -162,81 +110,6 @@ def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
     """The send that this owner's ``key`` made, if any."""
     row = connection.execute(_BY_KEY, {"user_id": user_id, "key": key}).one_or_none()
     return None if row is None else KeyUse(send_id=row.id, request_hash=row.request_hash)
-
-
-def accept(connection: Connection, send: NewSend, *, at: datetime) -> bool:
-    """Write a new send and its event; it may be claimed from ``send_at`` on, or once it can no longer be undone.
-
-    Its route must be locked by :func:`routes.take`: who looks whether the mailbox is well must look after that,
-    or a reconnect could release what waits for it just before this one begins to wait.
-    Returns False when a simultaneous request with the same key was first: look it up with :func:`by_key`.
-    Raises :class:`Conflict` when another send of this draft version is alive.
-    """
-    next_at, reason, explanation = _first_wait(send, at=at)
-    state = State.WAITING if reason else State.QUEUED
-    row = {
-        "id": send.id,
-        "user_id": send.user_id,
-        "draft_id": send.draft_id,
-        "draft_version": send.draft_version,
-        "state": state,
-        "reason": reason,
-        "explanation": explanation,
-        "route_id": send.route.id,
-        "via": send.route.via,
-        "connection_id": send.route.connection_id,
-        "envelope": send.envelope,
-        "message": send.message,
-        "subject": send.subject,
-        "message_id": send.message_id,
-        "thread_id": send.thread_id,
-        "idempotency_key": send.idempotency_key,
-        "request_hash": send.request_hash,
-        "attempt": 0,
-        "next_at": next_at,
-        "send_at": send.send_at,
-        "give_up_at": send.give_up_at,
-        "previous_send_id": send.previous_send_id,
-        "created_at": at,
-        "updated_at": at,
-    }
-    if connection.execute(_INSERT[connection.dialect.name], row).one_or_none() is None:
-        if send.idempotency_key and by_key(connection, user_id=send.user_id, key=send.idempotency_key):
-            return False
-        other = connection.execute(
-            _LIVE_OF_VERSION, {"draft_id": send.draft_id, "draft_version": send.draft_version}
-        ).scalar_one_or_none()
-        raise Conflict(
-            "This version of the draft is already being sent or was sent. Change the draft to send it again.",
-            code="already_sent",
-            details={"send_id": other} if other else None,
-        )
-    data: dict[str, object] = {"via": send.route.via, "state": state}
-    if reason:
-        data["reason"] = reason
-    if send.previous_send_id:
-        data["previous_send_id"] = send.previous_send_id
-    events.append(
-        connection,
-        user_id=send.user_id,
-        kind=Kind.SEND_ACCEPTED,
-        send_id=send.id,
-        draft_id=send.draft_id,
-        connection_id=send.route.connection_id,
-        data=data,
-        at=at,
-    )
-    routes.reschedule(connection, route_ids=[send.route.id])
-    return True
-
-
-def _first_wait(send: NewSend, *, at: datetime) -> tuple[datetime | None, str | None, str | None]:
-    """When a new send may be claimed, if nobody has to act before, and what it waits for: reason, explanation."""
-    if send.held:
-        return None, *send.held
-    if send.send_at is not None and send.send_at > at:
-        return send.send_at, SCHEDULED, None
-    return at + send.undo, UNDO if send.undo else None, None
 
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:

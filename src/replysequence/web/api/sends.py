@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from replysequence.domain.errors import InvalidInput
-from replysequence.domain.send import OUTCOME_SHOWN, State
+from replysequence.domain.send import OUTCOME_SHOWN, WAITED_FOR, State
 from replysequence.web.api.inputs import Cursor, Limit, SendChange, SendId, SendInput, SettleInput
 from replysequence.web.api.outputs import Listing, SendAnswer, listing
 from replysequence.web.api.prefer import read_prefer
@@ -54,10 +54,9 @@ async def send(
     if wait.applied:
         response.headers["Preference-Applied"] = wait.applied
     response.headers["Location"] = f"/api/sends/{accepted.id}"
-    if wait.seconds and body.send_at is None:
+    found = accepted
+    if wait.seconds and body.send_at is None and accepted.state in WAITED_FOR:
         found = await services.sending.wait_for_outcome(caller.id, send_id=accepted.id, seconds=wait.seconds)
-    else:
-        found = await services.sending.get(caller.id, send_id=accepted.id)
     response.status_code = 200 if found.state in OUTCOME_SHOWN else 202
     return SendAnswer.of(found)
 
