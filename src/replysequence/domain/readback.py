@@ -18,22 +18,22 @@ from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message
 
 _MAX_LINE = 998  # RFC 5322 §2.1.1
-_PRINTABLE = bytes(range(32, 127))
+_PRINTABLE = bytes([10, *range(32, 127)])
 
 # The headers of a message, unfolded, each in the one place where it may stand.
 _ENVELOPE = re.compile(
-    r"From: (?P<sender>.+)\r\n"
-    r"(?:To: (?P<to>.+)\r\n)?"
-    r"(?:Cc: (?P<cc>.+)\r\n)?"
-    r"(?:Bcc: (?P<bcc>.+)\r\n)?"
-    r"(?:Reply-To: (?P<reply_to>.+)\r\n)?"
-    r"Subject:(?: (?P<subject>.+))?\r\n"
-    r"Date: (?P<date>[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4})\r\n"
-    r"Message-ID: (?P<message_id>.+)\r\n"
-    r"(?:In-Reply-To: (?P<in_reply_to>.+)\r\n)?"
-    r"(?:References: (?P<references>.+)\r\n)?"
-    r"(?:X-ReplySequence-Send-Id: (?P<send_id>.+)\r\n)?"
-    r"MIME-Version: (?P<version>.+)\r\n"
+    r"From: (?P<sender>.+)\n"
+    r"(?:To: (?P<to>.+)\n)?"
+    r"(?:Cc: (?P<cc>.+)\n)?"
+    r"(?:Bcc: (?P<bcc>.+)\n)?"
+    r"(?:Reply-To: (?P<reply_to>.+)\n)?"
+    r"Subject:(?: (?P<subject>.+))?\n"
+    r"Date: (?P<date>[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4})\n"
+    r"Message-ID: (?P<message_id>.+)\n"
+    r"(?:In-Reply-To: (?P<in_reply_to>.+)\n)?"
+    r"(?:References: (?P<references>.+)\n)?"
+    r"(?:X-ReplySequence-Send-Id: (?P<send_id>.+)\n)?"
+    r"MIME-Version: (?P<version>.+)\n"
 )
 _ADDR_SPEC = r"""[^\s<>()\[\]:;@\\,"]+@[A-Za-z0-9.-]+"""
 _ATOM = r"""[^\s<>()\[\]:;@\\,."]++"""
@@ -45,9 +45,9 @@ _WORD = r"=\?utf-8\?b\?[A-Za-z0-9+/]+={0,2}\?="
 _WORDS = re.compile(rf"{_WORD}(?: {_WORD})*+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _MULTIPART = re.compile(
-    r'Content-Type: multipart/([a-z]+)(?:; type="text/html")?; boundary="([!#-\[\]-~]+)"\r\n'
+    r'Content-Type: multipart/([a-z]+)(?:; type="text/html")?; boundary="([!#-\[\]-~]+)"\n'
 )
-_PART_HEADER = re.compile(r"^([!-9;-~]+): (.+)\r\n", re.MULTILINE)
+_PART_HEADER = re.compile(r"^([!-9;-~]+): (.+)\n", re.MULTILINE)
 _PARAMETER = re.compile(r"""; ([a-z0-9*]+)=(?:"([^"\\]*)"|([^\s;"]+))""")
 _PART_HEADERS = {"Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID"}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -219,12 +219,11 @@ def _header_block(raw: bytes, start: int, *, end: int) -> tuple[bytes, int]:
 
 
 def _unfolded(block: bytes) -> str:
-    """A header block with every header on one line. Raises ValueError for any unclean line."""
-    if block.translate(None, _PRINTABLE) != b"\r\n" * block.count(b"\r\n") or b" \r\n" in block:
+    """A header block with LF for CRLF and every header on one line. ValueError for any unclean line."""
+    lines = _with_lf(block)
+    if lines is None or lines.translate(None, _PRINTABLE) or b" \n" in lines or _has_long_line(lines):
         raise ValueError("not the lines of a header block")
-    if len(block) > _MAX_LINE and len(max(block.split(b"\r\n"), key=len)) > _MAX_LINE:
-        raise ValueError("a line that is too long")
-    return block.decode("ascii").replace("\r\n ", " ")
+    return lines.decode("ascii").replace("\n ", " ")
 
 
 def _leaves(around: tuple[str, ...], part: _Part, raw: bytes, *, start: int, end: int) -> list[_Leaf]:
@@ -253,7 +252,7 @@ def _part(headers: str) -> _Part:
     if multipart:
         return _Part(_Shape(multipart[1]), "7bit", multipart[2].encode("ascii"))
     found = dict(_PART_HEADER.findall(headers))
-    if len(found) != headers.count("\r\n") or not found.keys() <= _PART_HEADERS:
+    if len(found) != headers.count("\n") or not found.keys() <= _PART_HEADERS:
         raise ValueError("not the headers of a part")
     content_type, parameters = _parameters(found["Content-Type"])
     disposition, disposition_parameters = _parameters(found.get("Content-Disposition", ""))
