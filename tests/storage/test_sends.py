@@ -14,6 +14,7 @@ from replysequence.domain.send import MOVES, Outcome, State, Verdict
 from replysequence.storage import holding, sends
 from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database
+from replysequence.storage.holding import Released
 from storage.conftest import Connect
 from support.ledger import NOON, RELAY, Ledger, mailbox_route, second_open_attempt, write
 
@@ -282,8 +283,10 @@ def test_a_released_send_keeps_its_time_and_does_not_expire_before_it(
         give_up_at=LATER + timedelta(hours=24),
         at=LATER,
     )
-    assert released == 2
-    assert (ledger.get(alice, planned).next_at, ledger.get(alice, due).next_at) == (in_three_days, LATER)
+    assert released == Released(moving=1, asking=0)
+    assert ledger.get(alice, due).next_at == NOON
+    kept = ledger.get(alice, planned)
+    assert (kept.state, kept.reason, kept.next_at) == (State.WAITING, "scheduled", in_three_days)
     (first,) = ledger.claim(at=LATER)
     assert (first.id, first.give_up_at) == (due, LATER + timedelta(hours=24))
     ledger.carried_out(first, State.SENT)

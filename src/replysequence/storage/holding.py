@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, bindparam, case, func, null, or_, select, update
 
 from replysequence.domain.event import Kind
-from replysequence.domain.send import CLAIMABLE, IN_HAND, State
+from replysequence.domain.send import CLAIMABLE, IN_HAND, SCHEDULED, State
 from replysequence.storage import events, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.events import NewEvent
@@ -16,7 +16,6 @@ from replysequence.storage.tables import in_states, sends
 ASK_AFTER = timedelta(hours=48)
 """What is older than this when its mailbox is connected again does not leave before its owner says so."""
 ASKS_FIRST = "asks_first"
-SCHEDULED = "scheduled"
 
 MOVED = (sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
 """What :func:`moved` needs of each send."""
