@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import accepting, bulk, footprint, growth, interactive
+from benchmarks import accepting, bulk, campaign, footprint, growth, interactive
 from benchmarks.machine import machine, versions
 from benchmarks.programs import ROOT
 from benchmarks.report import Circumstances, Section, keep, page, table
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Section]] = {
     "bulk": bulk.measure,
     "accepting": accepting.measure,
     "interactive": interactive.measure,
+    "campaign": campaign.measure,
     "growth": growth.measure,
     "footprint": footprint.measure,
 }

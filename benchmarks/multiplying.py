@@ -3,7 +3,7 @@
 The copies differ in their ids only, and are written by the database itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Column, Connection, Table, text
 
@@ -29,14 +29,14 @@ _COPIES = """
 """
 
 
-def multiply(database_url: str, *, copies: int) -> None:
-    """Add so many copies of every send that the database holds."""
+def multiply(database_url: str, *, copies: int, owners: Sequence[str] | None = None) -> None:
+    """Add so many copies of every send that the database holds, or of those of some owners."""
     engine = engine_for(parse_url(database_url))
     try:
         if copies:
             with engine.begin() as connection:
                 for table in _TABLES:
-                    _copy(connection, table, copies=copies)
+                    _copy(connection, table, copies=copies, owners=owners)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does in life
@@ -44,16 +44,27 @@ def multiply(database_url: str, *, copies: int) -> None:
         engine.dispose()
 
 
-def _copy(connection: Connection, table: Table, *, copies: int) -> None:
+def _copy(connection: Connection, table: Table, *, copies: int, owners: Sequence[str] | None) -> None:
+    dialect = connection.dialect.name
     columns = list(_kept(table))
     names = ", ".join(column.name for column in columns)
-    values = ", ".join(_value(column, dialect=connection.dialect.name) for column in columns)
+    values = ", ".join(_value(column, dialect=dialect) for column in columns)
     connection.execute(
         text(
             f"INSERT INTO {table.name} ({names}) {_COPIES.format(copies=copies)} "
-            f"SELECT {values} FROM {table.name} AS original CROSS JOIN copy"
+            f"SELECT {values} FROM {table.name} AS original CROSS JOIN copy {_of(table, owners, dialect=dialect)}"
         )
     )
+
+
+def _of(table: Table, owners: Sequence[str] | None, *, dialect: str) -> str:
+    """The condition that leaves the rows of these owners."""
+    if owners is None:
+        return ""
+    ids = ", ".join(f"'{owner.replace('-', '') if dialect == 'sqlite' else owner}'" for owner in owners)
+    if "user_id" in table.columns:
+        return f"WHERE original.user_id IN ({ids})"
+    return f"WHERE original.send_id IN (SELECT id FROM sends WHERE user_id IN ({ids}))"
 
 
 def _kept(table: Table) -> Iterator[Column[object]]:
