@@ -1,6 +1,5 @@
 """What a person sees of a send: it moves by itself, an unknown one is settled by hand, nothing leaves twice."""
 
-from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl
 
 import pytest
@@ -88,23 +87,6 @@ def test_it_is_not_there_send_again_makes_a_new_send_that_names_the_earlier_one(
     alice.see_it_become("Not sent, confirmed by hand")
     assert alice.page.url == first
     assert len({entry.send_id for entry in alice.app.box.world.ledger}) == handed_over(alice) == 2
-
-
-@pytest.mark.parametrize("who", ["alice", "alice_without_script"])
-def test_a_scheduled_send_waits_and_can_be_cancelled(who: str, request: pytest.FixtureRequest) -> None:
-    alice: AtTheBrowser = request.getfixturevalue(who)
-    alice.already(connected=WORK_GMAIL, draft=SUBJECT)
-    alice.page.get_by_text("Send later").click()
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
-    alice.page.get_by_label("Not before").fill(tomorrow.strftime("%Y-%m-%dT%H:%M"))
-    alice.send()
-
-    alice.see_it_become("Waiting")
-    expect(alice.page.get_by_text(f"It leaves {tomorrow.day} {tomorrow:%b %Y}")).to_be_visible()
-    alice.page.get_by_role("button", name="Cancel this send").click()
-    expect(alice.notice).to_have_text("Cancelled. The message was not sent.")
-    expect(alice.state).to_have_text("Cancelled")
-    assert handed_over(alice) == 0
 
 
 def test_a_send_moves_on_the_page_without_a_reload_and_then_is_left_alone(alice: AtTheBrowser) -> None:

@@ -33,7 +33,12 @@ class OpenPage(Protocol):
     """Opens a page in a browser profile of its own."""
 
     def __call__(
-        self, *, viewport: ViewportSize = ..., colour_scheme: ColourScheme = ..., javascript: bool = ...
+        self,
+        *,
+        viewport: ViewportSize = ...,
+        colour_scheme: ColourScheme = ...,
+        javascript: bool = ...,
+        time_zone: str = ...,
     ) -> Page:
         """`javascript=False` shows what a browser without script shows; axe needs script."""
 
@@ -67,9 +72,14 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
         viewport: ViewportSize = DESKTOP,
         colour_scheme: ColourScheme = "light",
         javascript: bool = True,
+        time_zone: str = "UTC",
     ) -> Page:
         context = chromium.new_context(
-            viewport=viewport, color_scheme=colour_scheme, java_script_enabled=javascript, locale="en-GB"
+            viewport=viewport,
+            color_scheme=colour_scheme,
+            java_script_enabled=javascript,
+            locale="en-GB",
+            timezone_id=time_zone,
         )
         context.set_default_timeout(ACTION_MILLISECONDS)
         page = context.new_page()
