@@ -26,7 +26,7 @@ from replysequence.providers.aadsts import EXPLANATIONS, Actor
 from replysequence.providers.base import CallbackRefusal, Receipt, TokenRefusal
 from replysequence.providers.http import HttpClient
 from replysequence.providers.microsoft import PERSONAL_TENANT
-from replysequence.providers.outlook import MAX_REQUEST, Outlook
+from replysequence.providers.outlook import MAX_REQUEST, SEND_ID_PROPERTY, Outlook
 from support.answering import Answering, Asked, Says
 from support.issuing import OBJECT_ID, TENANT
 from support.messages import BOB, CHARLIE, a_message
@@ -90,6 +90,7 @@ async def test_a_plain_message_goes_as_json_with_everything_spelled_out() -> Non
                 }
             ],
             "internetMessageHeaders": [{"name": "X-ReplySequence-Send-Id", "value": LETTER.send_id}],
+            "singleValueExtendedProperties": [{"id": SEND_ID_PROPERTY, "value": LETTER.send_id}],
         },
         "saveToSentItems": True,
     }
@@ -410,18 +411,22 @@ def test_every_number_has_a_sentence_and_somebody_who_can_act() -> None:
 
 
 def test_an_administrator_gets_a_link_that_approves_for_the_organisation() -> None:
-    url = an_outlook().admin_consent_url(redirect_uri="https://app.example/cb", state="s")
+    outlook = an_outlook()
+    url = outlook.admin_consent_url(outlook.oauth, redirect_uri="https://app.example/cb", state="s")
 
     assert url is not None
     parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
     assert (parts.netloc, parts.path) == ("login.microsoftonline.com", "/organizations/v2.0/adminconsent")
     assert query["redirect_uri"] == ["https://app.example/cb"]
     assert query["scope"][0].startswith("https://graph.microsoft.com/Mail.Send ")
-    at_tenant = an_outlook(MICROSOFT_TENANT=TENANT).admin_consent_url(
-        redirect_uri="https://app.example/cb", state="s"
+    elsewhere = an_outlook(MICROSOFT_TENANT=TENANT)
+    at_tenant = elsewhere.admin_consent_url(
+        elsewhere.looking_oauth, redirect_uri="https://app.example/cb", state="s"
     )
     assert at_tenant is not None
     assert urlsplit(at_tenant).path == f"/{TENANT}/v2.0/adminconsent"
+    asked = parse_qs(urlsplit(at_tenant).query)["scope"][0].split()
+    assert {"https://graph.microsoft.com/Mail.Send", "https://graph.microsoft.com/Mail.Read"} <= set(asked)
 
 
 def test_links_to_sent_folder_and_consents_fit_the_kind_of_account() -> None:

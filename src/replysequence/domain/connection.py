@@ -40,3 +40,5 @@ class Connection:
     access_token_expires_at: datetime | None
     refresh_token_expires_at: datetime | None
     token_generation: int
+    look_up: bool = False
+    """Its owner wants us to look in its Sent folder; whether we can is in ``scopes``."""

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     SEND_SENT = "send.sent"
     SEND_FAILED = "send.failed"
     SEND_UNKNOWN = "send.unknown"
+    SEND_LOOKED_FOR = "send.looked_for"
     SEND_SETTLED = "send.settled"
     SEND_CANCELLED = "send.cancelled"
     # What a relay tells us later, by webhook.
@@ -29,6 +30,7 @@ class Kind(StrEnum):
     CONNECTION_RECONNECT_NEEDED = "connection.reconnect_needed"
     CONNECTION_OWNER_TOLD = "connection.owner_told"
     CONNECTION_DEFAULT_CHANGED = "connection.default_changed"
+    CONNECTION_LOOK_UP_CHANGED = "connection.look_up_changed"
     CONNECTION_DISCONNECTED = "connection.disconnected"
 
     DRAFT_CREATED = "draft.created"

@@ -265,8 +265,14 @@ class Connectable(Provider):
     def removal_url(self, issuer: str) -> str | None:
         """Where the person can remove our consent at the provider: for when we cannot revoke it, or could not."""
 
-    def admin_consent_url(self, *, redirect_uri: str, state: str) -> str | None:  # noqa: ARG002
-        """A link for an administrator to approve us for their organisation, where the provider has such a thing."""
+    def oauth_for(self, scopes: frozenset[str]) -> OAuthSpec:  # noqa: ARG002
+        """The OAuth data for an account that has granted ``scopes``. Raises as :attr:`oauth` does."""
+        return self.oauth
+
+    def admin_consent_url(self, spec: OAuthSpec, *, redirect_uri: str, state: str) -> str | None:  # noqa: ARG002
+        """A link for an administrator to approve what ``spec`` asks for, for their organisation, where the provider
+        has such a thing.
+        """
         return None
 
 

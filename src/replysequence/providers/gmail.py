@@ -2,7 +2,7 @@
 
 Sources, checked 2026-11-22: Google's web-server OAuth guide, OpenID Connect guide, Gmail error guide
 ("handle-errors"), usage limits, and the gmail.v1 discovery document. `gmail.send` may send and nothing else:
-no reading, no profile.
+no reading, no profile. Looking whether something was sent takes `gmail.metadata`, which is asked for on its own.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -41,7 +41,6 @@ from replysequence.providers.base import (
     Category,
     Identity,
     Limits,
-    Mailbox,
     OAuthSpec,
     Prepared,
     Receipt,
@@ -50,9 +49,16 @@ from replysequence.providers.base import (
 )
 from replysequence.providers.carrying import problems_of, write_mime
 from replysequence.providers.http import Answer
+from replysequence.providers.looking import SEND_ID_HEADER, Found, Known, LookUp, Searchable, Sought, ask
 from replysequence.providers.meanings import Meaning, of_status
 
 SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
+LOOK_SCOPE = "https://www.googleapis.com/auth/gmail.metadata"
+SEND_UNITS, LIST_UNITS, READ_UNITS = 100, 5, 20
+"""What a call takes of the quota (Gmail API usage limits, checked 2026-11-22)."""
+MOST_LISTED, MOST_READ = 500, 20
+"""Messages that one look lists, which is all that Gmail lists at once, and of which it reads the headers."""
+CLOCKS_DIFFER = timedelta(minutes=10)
 JSON_UP_TO = 4_000_000
 """Bytes of a message that still goes as JSON: 6.5 MiB are refused (google-api-go-client#374)."""
 LONGEST_PAUSE = timedelta(hours=24)
@@ -62,6 +68,7 @@ _MINUTE = timedelta(minutes=1)
 _CONSUMER = frozenset({"gmail.com", "googlemail.com"})
 """Domains whose mailboxes are people's own; all others belong to a Workspace."""
 
+_AS_METADATA = f"format=metadata&metadataHeaders={SEND_ID_HEADER}&metadataHeaders=Message-ID"
 _RETRY_AFTER = re.compile(r"retry\s+after\s+(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)\s*Z?", re.IGNORECASE)
 
 _QUOTA = Meaning(
@@ -136,7 +143,7 @@ _MEANINGS: Mapping[str, Meaning] = {
 """Gmail's reasons, the telling ones first: an answer may hold several."""
 
 
-class Gmail(Mailbox):
+class Gmail(Searchable):
     """A Gmail or Google Workspace mailbox."""
 
     name: ClassVar = "gmail"
@@ -162,6 +169,16 @@ class Gmail(Mailbox):
         ),
     )
     limits: ClassVar = Limits(message_bytes=36_700_160, recipients=100)  # both checked 2026-11-22
+    # Scopes and usage limits, checked 2026-11-22. A search would need gmail.readonly, which reads every text; under
+    # gmail.metadata we list what was sent and compare headers. That takes 5 units, and 20 a message; a send takes 100.
+    look_up: ClassVar = LookUp(
+        scope=LOOK_SCOPE,
+        allows="It lets ReplySequence see who your mail goes to and comes from, when, and its subjects, and no text or "
+        "file in it. Google calls it “View your email message metadata, but not the email body”.",
+        note="Google counts it among its restricted permissions. An app that anybody may connect needs Google's yearly "
+        "security assessment for it, and until then Google warns or refuses.",
+        costs=1 + (LIST_UNITS + MOST_READ * READ_UNITS) // SEND_UNITS,
+    )
 
     @property
     def reachable_url(self) -> str:
@@ -171,6 +188,11 @@ class Gmail(Mailbox):
     def oauth(self) -> OAuthSpec:
         self._require_configured()
         return google.oauth_spec(self._values, scope=SEND_SCOPE)
+
+    @cached_property
+    def looking_oauth(self) -> OAuthSpec:
+        self._require_configured()
+        return google.oauth_spec(self._values, scope=SEND_SCOPE, optional=(LOOK_SCOPE,))
 
     def identity(self, claims: Mapping[str, object]) -> Identity:
         return google.identity(claims, issuer=self.oauth.issuer)
@@ -235,6 +257,21 @@ class Gmail(Mailbox):
             return Receipt(200, provider_id(body.get("id")), provider_id(body.get("threadId")))
         raise _meaning(answer, mapping(body.get("error")), in_thread=prepared.thread_id is not None)
 
+    async def find_sent(self, sought: Sought, *, access_token: Secret, known: Known) -> Found | None:
+        url = f"{self._values['GMAIL_API_URL']}/gmail/v1/users/me/messages"
+        ask_gmail = partial(ask, self._http, provider=self.title, access_token=access_token)
+        listed = await ask_gmail(f"{url}?labelIds=SENT&maxResults={MOST_LISTED}")
+        ids = [each for item in mappings(listed.get("messages")) if (each := provider_id(item.get("id")))]
+        others = await known(ids[:MOST_LISTED])
+        candidates = [each for each in dict.fromkeys(ids[:MOST_LISTED]) if each not in others]
+        for each in candidates[:MOST_READ]:
+            message = await ask_gmail(f"{url}/{each}?{_AS_METADATA}")
+            if _is(message, sought):
+                return Found(each, provider_id(message.get("threadId")))
+            if _is_older(message, than=sought.since - CLOCKS_DIFFER):
+                break  # the list begins with the newest
+        return None
+
     def sent_folder_url(self, *, email: str, subject: str) -> str:
         search = f'in:sent subject:"{subject.replace(chr(34), " ")}"'
         account = f"{self._values['GMAIL_WEB_URL']}/mail/?authuser={quote(email, safe='')}"
@@ -295,6 +332,18 @@ def _classify(status: int, reasons: list[str], *, in_thread: bool) -> Meaning:
     if status == 403:
         return _FORBIDDEN
     return _NO_THREAD if status == 404 and in_thread else by_status
+
+
+def _is(message: Mapping[str, object], sought: Sought) -> bool:
+    headers = mappings(mapping(message.get("payload")).get("headers"))
+    said = {(str(header.get("name")).lower(), str(header.get("value")).strip()) for header in headers}
+    return (SEND_ID_HEADER.lower(), sought.send_id) in said or ("message-id", sought.message_id) in said
+
+
+def _is_older(message: Mapping[str, object], *, than: datetime) -> bool:
+    """By `internalDate`, milliseconds since 1970. A message without one may be anything."""
+    moment = str(message.get("internalDate", ""))[:15]
+    return moment.isascii() and moment.isdigit() and int(moment) < than.timestamp() * 1000
 
 
 def _told_time(message: object, *, now: datetime) -> datetime | None:

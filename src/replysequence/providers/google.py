@@ -119,8 +119,10 @@ _REFUSED_OTHERWISE = Meaning(
 )
 
 
-def oauth_spec(values: Values, *, scope: str) -> OAuthSpec:
-    """The OAuth data of a Google account that grants ``scope`` beside saying who it is."""
+def oauth_spec(values: Values, *, scope: str, optional: tuple[str, ...] = ()) -> OAuthSpec:
+    """The OAuth data of a Google account that grants ``scope`` beside saying who it is, and ``optional`` if its owner
+    likes.
+    """
     issuer = values["GOOGLE_ISSUER"]
     return OAuthSpec(
         client_id=values["GOOGLE_CLIENT_ID"],
@@ -131,7 +133,7 @@ def oauth_spec(values: Values, *, scope: str) -> OAuthSpec:
         revoke_url=values["GOOGLE_REVOKE_URL"],
         issuer=issuer,
         other_issuers=(issuer.removeprefix("https://"),),
-        scopes=("openid", "email", "profile", scope),
+        scopes=("openid", "email", "profile", scope, *optional),
         required_scopes=frozenset({scope}),
         connect_parameters=_OFFLINE,
         reconnect_parameters=_OFFLINE,

@@ -75,10 +75,12 @@ _RECONNECT = frozenset({"invalid_grant", "interaction_required", "login_required
 """`error` values of the token endpoint that only the person can mend."""
 
 
-def oauth_spec(values: Values, *, scope: str) -> OAuthSpec:
-    """The OAuth data of a Microsoft account that grants the Graph permission ``scope`` beside saying who it is."""
+def oauth_spec(values: Values, *, scope: str, optional: tuple[str, ...] = ()) -> OAuthSpec:
+    """The OAuth data of a Microsoft account that grants the Graph permission ``scope`` beside saying who it is, and
+    ``optional`` if its owner likes.
+    """
     tenant = values["MICROSOFT_TENANT"]
-    scopes = (*_SIGN_IN, scope)
+    scopes = (*_SIGN_IN, scope, *optional)
     return OAuthSpec(
         client_id=values["MICROSOFT_CLIENT_ID"],
         client_secret=Secret(values["MICROSOFT_CLIENT_SECRET"]),
@@ -130,17 +132,16 @@ def removal_url(issuer: str) -> str:
     )
 
 
-def admin_consent_url(
-    spec: OAuthSpec, *, tenant: str, scope: str, redirect_uri: str, state: str
-) -> str | None:
+def admin_consent_url(spec: OAuthSpec, *, tenant: str, redirect_uri: str, state: str) -> str | None:
     """The page where an administrator approves us for the organisation; none where it cannot be derived."""
     authorize = urlsplit(spec.authorize_url)
     if not _AUTHORIZE_PATH.fullmatch(authorize.path):
         return None
+    asked = (scope for scope in spec.scopes if scope not in _SIGN_IN)
     segment = "organizations" if tenant in ("common", "consumers") else quote(tenant, safe="")
     parameters = {
         "client_id": spec.client_id,
-        "scope": f"https://graph.microsoft.com/{scope} {' '.join(_SIGN_IN)}",
+        "scope": " ".join([*(f"https://graph.microsoft.com/{each}" for each in asked), *_SIGN_IN]),
         "redirect_uri": redirect_uri,
         "state": state,
     }

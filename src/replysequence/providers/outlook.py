@@ -1,15 +1,16 @@
 """Outlook: mail through Microsoft Graph from a person's own Microsoft 365 or Outlook.com mailbox.
 
 Sources, checked 2026-11-22: Graph's user: sendMail page, its throttling and error pages, the Graph metadata;
-codes that only appear in practice from the issues named beside them. `Mail.Send` may send and nothing else.
+codes that only appear in practice from the issues named beside them. `Mail.Send` may send and nothing else; looking
+whether something was sent takes `Mail.Read`, which is asked for on its own.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pybase64
 
@@ -18,12 +19,19 @@ from replysequence.domain.message import Address, Attachment, Message, Problem
 from replysequence.domain.pacing import Pace, Rate
 from replysequence.domain.secret import Secret
 from replysequence.providers import microsoft
-from replysequence.providers.answers import hand_over, json_object, mapping, provider_id, retry_delay, word
+from replysequence.providers.answers import (
+    hand_over,
+    json_object,
+    mapping,
+    mappings,
+    provider_id,
+    retry_delay,
+    word,
+)
 from replysequence.providers.base import (
     Category,
     Identity,
     Limits,
-    Mailbox,
     OAuthSpec,
     Prepared,
     Receipt,
@@ -32,12 +40,15 @@ from replysequence.providers.base import (
 )
 from replysequence.providers.carrying import problems_of, write_mime
 from replysequence.providers.http import Answer
+from replysequence.providers.looking import SEND_ID_HEADER, Found, Known, LookUp, Searchable, Sought, ask
 from replysequence.providers.meanings import Meaning, of_status
 
 SEND_SCOPE = "Mail.Send"
 MAX_REQUEST = 4_000_000
 """Bytes of a whole request, after base64 (Graph large-attachments page)."""
-SEND_ID_HEADER = "X-ReplySequence-Send-Id"
+LOOK_SCOPE = "Mail.Read"
+SEND_ID_PROPERTY = "String {43c179e1-fb7a-4b3d-8545-8605cb0aba1a} Name ReplySequenceSendId"
+_HEADER_PROPERTY = f"String {{00020386-0000-0000-c000-000000000046}} Name {SEND_ID_HEADER.lower()}"
 
 _PERSONAL_DOMAINS = frozenset({"outlook.com", "hotmail.com", "live.com", "msn.com"})
 
@@ -160,7 +171,7 @@ _BY_STATUS: Mapping[int, Meaning] = {
 """For codes that are not in the table."""
 
 
-class Outlook(Mailbox):
+class Outlook(Searchable):
     """A Microsoft 365 or Outlook.com mailbox."""
 
     name: ClassVar = "outlook"
@@ -190,6 +201,15 @@ class Outlook(Mailbox):
     )
     # A request of 4 MB holds 3 MB once it is base64. Exchange Online limits, checked 2026-11-22: 500 recipients.
     limits: ClassVar = Limits(message_bytes=MAX_REQUEST * 3 // 4, recipients=500)
+    # Permissions reference, checked 2026-11-22: Mail.ReadBasic shows no extended properties, and Graph gives no
+    # headers of what lies in Sent Items (microsoft-graph-docs#2716, #18761; msgraph-sdk-dotnet#3025).
+    look_up: ClassVar = LookUp(
+        scope=LOOK_SCOPE,
+        allows="It lets ReplySequence read your mail: Microsoft has no smaller permission with which one message can "
+        "be found among those sent. ReplySequence asks for nothing but the message that carries the send's number.",
+        note="In many organisations an administrator has to approve it first.",
+        costs=0,  # Exchange paces what is sent, not what is read
+    )
 
     @property
     def reachable_url(self) -> str:
@@ -200,6 +220,11 @@ class Outlook(Mailbox):
         self._require_configured()
         return microsoft.oauth_spec(self._values, scope=SEND_SCOPE)
 
+    @cached_property
+    def looking_oauth(self) -> OAuthSpec:
+        self._require_configured()
+        return microsoft.oauth_spec(self._values, scope=SEND_SCOPE, optional=(LOOK_SCOPE,))
+
     def identity(self, claims: Mapping[str, object]) -> Identity:
         return microsoft.identity(claims)
 
@@ -209,14 +234,9 @@ class Outlook(Mailbox):
     def removal_url(self, issuer: str) -> str | None:
         return microsoft.removal_url(issuer)
 
-    def admin_consent_url(self, *, redirect_uri: str, state: str) -> str | None:
-        return microsoft.admin_consent_url(
-            self.oauth,
-            tenant=self._values["MICROSOFT_TENANT"],
-            scope=SEND_SCOPE,
-            redirect_uri=redirect_uri,
-            state=state,
-        )
+    def admin_consent_url(self, spec: OAuthSpec, *, redirect_uri: str, state: str) -> str | None:
+        tenant = self._values["MICROSOFT_TENANT"]
+        return microsoft.admin_consent_url(spec, tenant=tenant, redirect_uri=redirect_uri, state=state)
 
     def pace(self, email: str) -> Pace:  # noqa: ARG002
         """One at a time: Graph takes four, Exchange puts them in a row. Limits of Exchange Online, checked
@@ -261,6 +281,16 @@ class Outlook(Mailbox):
             return Receipt(202, request_id=request_id)
         raise _meaning(answer, request_id)
 
+    async def find_sent(self, sought: Sought, *, access_token: Secret, known: Known) -> Found | None:  # noqa: ARG002
+        url = f"{self._values['GRAPH_API_URL']}/me/mailFolders/sentitems/messages"
+        for question, proves in _questions(sought):
+            query = urlencode(question, quote_via=quote)
+            answer = await ask(self._http, f"{url}?{query}", provider=self.title, access_token=access_token)
+            for item in mappings(answer.get("value")):
+                if proves(item):
+                    return Found(provider_id(item.get("id")), provider_id(item.get("conversationId")))
+        return None
+
     def sent_folder_url(self, *, email: str, subject: str) -> str:  # noqa: ARG002 - no link to a search there
         if email.rpartition("@")[2].lower() in _PERSONAL_DOMAINS:
             return f"{self._values['OUTLOOK_PERSONAL_WEB_URL']}/sentitems"
@@ -297,8 +327,44 @@ def _as_json(message: Message) -> bytes:
     }
     if message.send_id is not None:
         fields["internetMessageHeaders"] = [{"name": SEND_ID_HEADER, "value": message.send_id}]
+        # For finding it in Sent Items (microsoft-graph-docs#3766); it stays in the sender's mailbox.
+        fields["singleValueExtendedProperties"] = [{"id": SEND_ID_PROPERTY, "value": message.send_id}]
     present = {name: value for name, value in fields.items() if value != []}
     return json.dumps({"message": present, "saveToSentItems": True}).encode()
+
+
+def _questions(sought: Sought) -> Iterator[tuple[dict[str, str], Callable[[Mapping[str, object]], bool]]]:
+    """What to ask Graph for, and how to tell that an item is what was asked for: each question fits one message only.
+
+    The property of our own is on what went as JSON. A message that went as MIME may have kept the header, as a named
+    property ([MS-OXCMAIL] 2.2.3.2.29), or its Message-ID. Checked 2026-11-22.
+    """
+    for name in (SEND_ID_PROPERTY, _HEADER_PROPERTY):
+        which = f"id eq '{name}'"
+        has_it = (
+            f"singleValueExtendedProperties/any(ep: ep/{which} and ep/value eq '{_quoted(sought.send_id)}')"
+        )
+        expand = f"singleValueExtendedProperties($filter={which})"
+        yield (
+            {"$filter": has_it, "$expand": expand, "$select": "id,conversationId", "$top": "5"},
+            lambda item: any(
+                str(each.get("value")).lower() == sought.send_id.lower()
+                for each in mappings(item.get("singleValueExtendedProperties"))
+            ),
+        )
+    yield (
+        {
+            "$filter": f"internetMessageId eq '{_quoted(sought.message_id)}'",
+            "$select": "id,conversationId,internetMessageId",
+            "$top": "5",
+        },
+        lambda item: item.get("internetMessageId") == sought.message_id,
+    )
+
+
+def _quoted(text: str) -> str:
+    """`text` as it stands between quotes in a filter (OData 4.01 URL conventions §5.1.1.14.2)."""
+    return text.replace("'", "''")
 
 
 def _recipients(addresses: tuple[Address, ...]) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from replysequence.domain.pacing import Pace, Rate
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
+from replysequence.providers.looking import Searchable
 from replysequence.providers.outlook import Outlook
 from replysequence.providers.resend import Resend
 
@@ -77,6 +78,10 @@ class Registry:
         """By provider name: what all of its mailboxes together may send."""
         mailboxes = (each for each in self._providers.values() if isinstance(each, Mailbox))
         return {each.name: each.shared_rate for each in mailboxes if each.shared_rate is not None}
+
+    def searchable(self) -> list[Searchable]:
+        """The mailboxes in whose Sent folders we can look, where their owners let us."""
+        return [each for each in self._providers.values() if isinstance(each, Searchable)]
 
     def repeatable(self) -> Mapping[str, timedelta]:
         """By relay name: for how long after the first attempt a send may simply be repeated under its key."""

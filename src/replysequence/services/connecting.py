@@ -10,8 +10,16 @@ from replysequence.domain.errors import ConnectFailed, NotFound, ProviderError, 
 from replysequence.domain.secret import Secret
 from replysequence.domain.send import GIVE_UP_AFTER
 from replysequence.providers import oauth
-from replysequence.providers.base import CallbackRefusal, Category, Connectable, ConsentProblem, Tokens
+from replysequence.providers.base import (
+    CallbackRefusal,
+    Category,
+    Connectable,
+    ConsentProblem,
+    OAuthSpec,
+    Tokens,
+)
 from replysequence.providers.http import HttpClient
+from replysequence.providers.looking import LookUp, Searchable
 from replysequence.providers.registry import Registry
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
@@ -40,6 +48,8 @@ class ProviderCard:
     redirect_uri: str | None
     """To be registered at the provider; none where nobody connects an account."""
     connections: tuple[Connection, ...]
+    look_up: LookUp | None = None
+    """The permission to look in a Sent folder here, where there is such a thing."""
 
     @property
     def can_connect(self) -> bool:
@@ -53,6 +63,7 @@ class Connected:
     reconnected.
 
     ``released`` sends that waited leave now; ``asking`` ones are older than two days and wait for their owner's word.
+    ``may_look`` says whether we were let into the Sent folder; none when that was not asked.
     """
 
     connection: Connection
@@ -60,6 +71,7 @@ class Connected:
     released: int
     asking: int
     wanted_email: str | None
+    may_look: bool | None = None
 
 
 class Connecting:
@@ -93,6 +105,7 @@ class Connecting:
                         if isinstance(provider, Connectable)
                         else None,
                         connections=tuple(each for each in mine if each.provider == provider.name),
+                        look_up=provider.look_up if isinstance(provider, Searchable) else None,
                     )
                     for provider in providers
                 ],
@@ -105,14 +118,23 @@ class Connecting:
         return f"{self._public_url}/api/auth/{provider}/callback"
 
     async def start(
-        self, user_id: str, *, provider: str, session_hash: str, connection_id: str | None = None
+        self,
+        user_id: str,
+        *,
+        provider: str,
+        session_hash: str,
+        connection_id: str | None = None,
+        look_up: bool = False,
     ) -> str:
         """Begin a flow, bound to this person and browser session; returns the URL to send the browser to.
 
-        With ``connection_id`` that account is to be connected again. Raises :class:`NotFound`,
-        ``Misconfigured`` (nothing set up) and :class:`TooManyRequests`.
+        With ``connection_id`` that account is to be connected again; with ``look_up`` it is also asked to let us look
+        in its Sent folder, as is an account that had let us before. Raises :class:`NotFound`, ``Misconfigured``
+        (nothing set up) and :class:`TooManyRequests`.
         """
         connectable = self._registry.connectable(provider)
+        if look_up and (connection_id is None or not isinstance(connectable, Searchable)):
+            raise NotFound("connection")
         spec = connectable.oauth
         state, nonce = secrets.token_urlsafe(32), Secret(secrets.token_urlsafe(32))
         verifier, challenge = oauth.new_pkce()
@@ -124,10 +146,13 @@ class Connecting:
             session_hash=session_hash,
             provider=provider,
             connection_id=connection_id,
+            look_up=look_up,
             verifier=verifier,
             nonce=nonce,
             redirect_uri=self.redirect_uri(provider),
         )
+        if again is not None:
+            spec = _spec(connectable, look_up=look_up or again.look_up)
         return oauth.authorization_url(
             spec,
             redirect_uri=self.redirect_uri(provider),
@@ -148,17 +173,30 @@ class Connecting:
         callback = oauth.read_callback(connectable.oauth, parameters)
         if isinstance(callback.answer, CallbackRefusal):
             problem = connectable.oauth.turned_back(callback.answer)
-            if not problem.unasked:
-                await self._consume(
-                    user_id, session_hash=session_hash, provider=provider, state=callback.state
-                )
-            raise self._turned_back(connectable, problem)
+            if problem.unasked:
+                raise self._turned_back(connectable, problem, spec=connectable.oauth)
         attempt = await self._consume(
             user_id, session_hash=session_hash, provider=provider, state=callback.state
         )
-        tokens = await self._exchange(connectable, attempt, code=callback.answer)
+        try:
+            return await self._connected(user_id, connectable, attempt, answer=callback.answer)
+        except ConnectFailed as failure:
+            raise await self._as_it_stands(user_id, attempt, failure) from None
+
+    async def _connected(
+        self,
+        user_id: str,
+        connectable: Connectable,
+        attempt: OAuthAttempt,
+        *,
+        answer: Secret | CallbackRefusal,
+    ) -> Connected:
+        spec = _spec(connectable, look_up=attempt.look_up)
+        if isinstance(answer, CallbackRefusal):
+            raise self._turned_back(connectable, spec.turned_back(answer), spec=spec)
+        tokens = await self._exchange(connectable.name, spec, attempt, code=answer)
         identity = connectable.identity(tokens.claims or {})
-        if not connectable.oauth.required_scopes <= tokens.scopes:
+        if not spec.required_scopes <= tokens.scopes:
             raise ConnectFailed(
                 connectable.scope_missing(), code="scope_missing", details={"email": identity.email}
             )
@@ -167,7 +205,7 @@ class Connecting:
             vault=self._vault,
             user_id=user_id,
             account=Account(
-                provider=provider,
+                provider=connectable.name,
                 issuer=identity.issuer,
                 subject=identity.subject,
                 email=identity.email,
@@ -175,15 +213,42 @@ class Connecting:
             ),
             tokens=tokens,
             wanted_id=attempt.connection_id,
+            may_look=_may_look(connectable, tokens) if attempt.look_up else None,
         )
-        _log.info("connection.connected", connection_id=connected.connection.id, provider=provider)
+        _log.info("connection.connected", connection_id=connected.connection.id, provider=connectable.name)
         return connected
+
+    async def _as_it_stands(
+        self, user_id: str, attempt: OAuthAttempt, failure: ConnectFailed
+    ) -> ConnectFailed:
+        """``failure``; where it was about looking only, in words that say that sending goes on."""
+        if not attempt.look_up or attempt.connection_id is None:
+            return failure
+        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        wanted = next((each for each in mine if each.id == attempt.connection_id), None)
+        if wanted is None or wanted.status is not ConnectionStatus.ACTIVE:
+            return failure
+        return ConnectFailed(
+            f"Nothing was changed: messages from {wanted.email} leave as before. ReplySequence does not look in your "
+            "Sent folder.",
+            code="look_up_refused",
+            details={**failure.details, "reason": failure.code},
+        )
 
     async def set_default(self, user_id: str, *, connection_id: str) -> None:
         """Send from this account unless a draft says otherwise. Raises :class:`NotFound`."""
         await self._database.transaction(
             connections.set_default, user_id=user_id, connection_id=connection_id
         )
+
+    async def stop_looking(self, user_id: str, *, connection_id: str) -> Connection:
+        """Look in this account's Sent folder no more. The permission itself ends at the provider, or with the
+        connection. Raises :class:`NotFound`.
+        """
+        await self._database.transaction(
+            connections.set_look_up, user_id=user_id, connection_id=connection_id, look_up=False
+        )
+        return await self._database.read(connections.get, user_id=user_id, connection_id=connection_id)
 
     async def _consume(self, user_id: str, *, session_hash: str, provider: str, state: str) -> OAuthAttempt:
         """Take the attempt out of the store: it is good once, in the browser and for the person that began it."""
@@ -208,21 +273,25 @@ class Connecting:
             )
         return attempt
 
-    def _turned_back(self, connectable: Connectable, problem: ConsentProblem) -> ConnectFailed:
+    def _turned_back(
+        self, connectable: Connectable, problem: ConsentProblem, *, spec: OAuthSpec
+    ) -> ConnectFailed:
         details = dict(problem.details)
         if problem.admin_consent:
             url = connectable.admin_consent_url(
-                redirect_uri=self.redirect_uri(connectable.name), state=secrets.token_urlsafe(16)
+                spec, redirect_uri=self.redirect_uri(connectable.name), state=secrets.token_urlsafe(16)
             )
             if url:
                 details["admin_consent_url"] = url
         return ConnectFailed(problem.message, code=problem.code, details=details)
 
-    async def _exchange(self, connectable: Connectable, attempt: OAuthAttempt, *, code: Secret) -> Tokens:
+    async def _exchange(
+        self, provider: str, spec: OAuthSpec, attempt: OAuthAttempt, *, code: Secret
+    ) -> Tokens:
         at = await self._database.read(now)
         try:
             return await oauth.exchange_code(
-                connectable.oauth,
+                spec,
                 self._http,
                 code=code,
                 verifier=attempt.code_verifier,
@@ -231,7 +300,7 @@ class Connecting:
                 now=at,
             )
         except ProviderError as error:
-            _log.warning("connection.exchange_failed", provider=connectable.name, code=error.code)
+            _log.warning("connection.exchange_failed", provider=provider, code=error.code)
             raise ConnectFailed(
                 error.message, code="exchange_failed", details={"reason": error.code}
             ) from None
@@ -246,6 +315,7 @@ def _begin(
     session_hash: str,
     provider: str,
     connection_id: str | None,
+    look_up: bool,
     verifier: Secret,
     nonce: Secret,
     redirect_uri: str,
@@ -269,6 +339,7 @@ def _begin(
         session_hash=session_hash,
         provider=provider,
         connection_id=connection_id,
+        look_up=look_up or (again is not None and again.look_up),
         code_verifier=verifier,
         nonce=nonce,
         redirect_uri=redirect_uri,
@@ -305,8 +376,12 @@ def _keep(
     account: Account,
     tokens: Tokens,
     wanted_id: str | None,
+    may_look: bool | None,
 ) -> Connected:
-    """Store a connection, or renew the one of the same account in place, and release what waited for it."""
+    """Store a connection, or renew the one of the same account in place, and release what waited for it.
+
+    Only the account that was to be looked into is: another one that was chosen there stays as it was.
+    """
     at = now(transaction)
     if tokens.refresh_token is None and not _stays_connected(transaction, user_id=user_id, account=account):
         raise ConnectFailed(
@@ -319,6 +394,8 @@ def _keep(
     released = holding.release(
         transaction, connection_id=kept.id, via=kept.provider, give_up_at=at + GIVE_UP_AFTER, at=at
     )
+    if may_look is not None and wanted_id == kept.id:
+        connections.set_look_up(transaction, user_id=user_id, connection_id=kept.id, look_up=may_look)
     notify(transaction, SENDS_CHANNEL)
     wanted = None
     if wanted_id is not None and wanted_id != kept.id:
@@ -330,7 +407,16 @@ def _keep(
         released=released.moving,
         asking=released.asking,
         wanted_email=wanted,
+        may_look=may_look,
     )
+
+
+def _spec(connectable: Connectable, *, look_up: bool) -> OAuthSpec:
+    return connectable.looking_oauth if look_up and isinstance(connectable, Searchable) else connectable.oauth
+
+
+def _may_look(connectable: Connectable, tokens: Tokens) -> bool:
+    return isinstance(connectable, Searchable) and connectable.look_up.scope in tokens.scopes
 
 
 def _stays_connected(transaction: Transaction, *, user_id: str, account: Account) -> bool:

@@ -132,7 +132,7 @@ class Tokens:
 
     async def _ask(self, stored: SealedTokens) -> Usable:
         try:
-            return await self._ask_once(stored)
+            return await self._ask_once(stored, scopes=stored.scopes)
         except ReconnectNeeded as error:
             _log.warning("token.refused", connection_id=stored.connection_id, code=error.code)
         # Another writer may just have replaced the token that was refused; and one refusal can be a passing
@@ -142,24 +142,23 @@ class Tokens:
         if current.generation != stored.generation:
             return await self._opened(current)
         try:
-            return await self._ask_once(current)
+            # For no more than sending takes: what was granted beside it may have been taken back.
+            return await self._ask_once(current, scopes=frozenset())
         except ReconnectNeeded as error:
             await self._database.transaction(
                 _mark, connection_id=stored.connection_id, generation=stored.generation, error=error
             )
             raise
 
-    async def _ask_once(self, stored: SealedTokens) -> Usable:
-        mailbox = self._registry.mailbox(stored.provider)
+    async def _ask_once(self, stored: SealedTokens, *, scopes: frozenset[str]) -> Usable:
+        spec = self._registry.mailbox(stored.provider).oauth_for(scopes)
         refresh_token = await self._unsealed(stored, kind="refresh")
         if refresh_token is None:
             raise ReconnectNeeded(
                 "This account was connected without permission to stay connected. Connect it again.",
                 code="no_refresh_token",
             )
-        answer = await oauth.refresh(
-            mailbox.oauth, self._http, refresh_token=refresh_token, issuer=stored.issuer
-        )
+        answer = await oauth.refresh(spec, self._http, refresh_token=refresh_token, issuer=stored.issuer)
         if not await self._kept(answer, seen=stored):
             # Somebody reconnected or disconnected while we asked: theirs counts.
             current, _ = await self._database.read(_read, connection_id=stored.connection_id)

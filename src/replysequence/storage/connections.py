@@ -163,6 +163,28 @@ def set_default(connection: sa.Connection, *, user_id: str, connection_id: str) 
         _make_default(connection, user_id=user_id, connection_id=connection_id, at=now(connection))
 
 
+def set_look_up(connection: sa.Connection, *, user_id: str, connection_id: str, look_up: bool) -> bool:
+    """Whether we may look in this connection's Sent folder from now on; returns what held before. Raises NotFound."""
+    before = get(connection, user_id=user_id, connection_id=connection_id).look_up
+    if before is look_up:
+        return before
+    moment = now(connection)
+    connection.execute(
+        update(email_connections)
+        .where(_C.id == connection_id, _C.user_id == user_id)
+        .values(look_up=look_up, updated_at=moment)
+    )
+    events.append(
+        connection,
+        user_id=user_id,
+        kind=Kind.CONNECTION_LOOK_UP_CHANGED,
+        connection_id=connection_id,
+        data={"look_up": look_up},
+        at=moment,
+    )
+    return before
+
+
 def begin_disconnect(connection: sa.Connection, *, user_id: str, connection_id: str) -> Connection:
     """Let nothing new leave through a connection; another becomes the default. Raises NotFound.
 
@@ -266,4 +288,5 @@ def _connection(row: AnyRow) -> Connection:
         access_token_expires_at=row.access_token_expires_at,
         refresh_token_expires_at=row.refresh_token_expires_at,
         token_generation=row.token_generation,
+        look_up=row.look_up,
     )

@@ -27,6 +27,8 @@ class OAuthAttempt:
     session_hash: str
     provider: str
     connection_id: str | None
+    look_up: bool
+    """Whether it asks for the permission to look in the Sent folder as well."""
     redirect_uri: str
     created_at: datetime
     expired: bool
@@ -43,6 +45,7 @@ def begin(
     session_hash: str,
     provider: str,
     connection_id: str | None,
+    look_up: bool = False,
     code_verifier: Secret,
     nonce: Secret,
     redirect_uri: str,
@@ -58,6 +61,7 @@ def begin(
             session_hash=session_hash,
             provider=provider,
             connection_id=connection_id,
+            look_up=look_up,
             code_verifier_encrypted=vault.seal(
                 code_verifier, cell=_cell("code_verifier_encrypted", row_id, user_id, provider)
             ),
@@ -100,6 +104,7 @@ def consume(
         session_hash=taken.session_hash,
         provider=taken.provider,
         connection_id=taken.connection_id,
+        look_up=taken.look_up,
         redirect_uri=taken.redirect_uri,
         created_at=taken.created_at,
         expired=taken.expires_at <= now(connection),

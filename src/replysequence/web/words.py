@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from replysequence.domain.event import Kind
+from replysequence.domain.event import Event, Kind
 from replysequence.domain.send import SCHEDULED, UNDO, Outcome, State
 
 
@@ -37,10 +37,10 @@ STATES: Final[Mapping[State, StateWords]] = {
         "The message left here, but nothing proves what became of it. It may or may not have been sent.",
     ),
     State.SETTLED_SENT: StateWords(
-        "Sent, confirmed by hand", "good", "Nothing proved what became of it; the message was found sent."
+        "Sent, confirmed later", "good", "Nothing proved what became of it; the message was found sent."
     ),
     State.SETTLED_NOT_SENT: StateWords(
-        "Not sent, confirmed by hand", "plain", "Nothing proved what became of it; the message was not found."
+        "Not sent, confirmed later", "plain", "Nothing proved what became of it; the message was not found."
     ),
     State.CANCELLED: StateWords("Cancelled", "plain", "Taken back before anything left."),
 }
@@ -85,6 +85,8 @@ REASONS: Final[Mapping[str, str]] = {
     "no_longer_repeatable": "Too late to ask the provider again",
     "expired": "Too late to send it",
     "rate_limited": "Too many messages for now",
+    "look_refused": "The provider refused to say what lies there",
+    "look_unclear": "The provider gave no clear answer",
 }
 
 
@@ -101,7 +103,8 @@ EVENTS: Final[Mapping[Kind, str]] = {
     Kind.SEND_SENT: "Sent",
     Kind.SEND_FAILED: "Failed",
     Kind.SEND_UNKNOWN: "Outcome unknown",
-    Kind.SEND_SETTLED: "Settled by hand",
+    Kind.SEND_LOOKED_FOR: "Looked for in the Sent folder",
+    Kind.SEND_SETTLED: "Settled",
     Kind.SEND_CANCELLED: "Cancelled",
     Kind.SEND_DELIVERED: "Delivered",
     Kind.SEND_DELAYED: "Delivery delayed",
@@ -112,6 +115,7 @@ EVENTS: Final[Mapping[Kind, str]] = {
     Kind.CONNECTION_RECONNECT_NEEDED: "Account needs reconnecting",
     Kind.CONNECTION_OWNER_TOLD: "Mail sent about the broken account",
     Kind.CONNECTION_DEFAULT_CHANGED: "Default account changed",
+    Kind.CONNECTION_LOOK_UP_CHANGED: "Looking in the Sent folder allowed or stopped",
     Kind.CONNECTION_DISCONNECTED: "Account disconnected",
     Kind.DRAFT_CREATED: "Draft written",
     Kind.DRAFT_DELETED: "Draft deleted",
@@ -123,6 +127,22 @@ EVENTS: Final[Mapping[Kind, str]] = {
     Kind.API_KEY_CREATED: "API key made",
     Kind.API_KEY_REVOKED: "API key revoked",
 }
+
+_DETAILS: Final[Mapping[str, str]] = {
+    "person": "By hand",
+    "look_up": "Found in the Sent folder",
+    "notice": "The provider spoke of it later",
+    "not_found": "Not found",
+    "could_not_look": "Could not look",
+}
+
+
+def event_detail(event: Event) -> str:
+    """What to say of an event beside its name; empty when the name says it all."""
+    told = (event.data.get(name) for name in ("explanation", "email", "name"))
+    coded = (_DETAILS.get(str(event.data.get(name))) for name in ("outcome", "by"))
+    return next((str(text) for text in (*told, *coded) if text), "")
+
 
 EVENT_TONES: Final[Mapping[Kind, str]] = {
     Kind.SEND_SENT: "good",
@@ -176,9 +196,12 @@ _SCOPES: Final[Mapping[str, str]] = {
     "https://www.googleapis.com/auth/userinfo.email": "See your email address",
     "https://www.googleapis.com/auth/userinfo.profile": "See your name",
     "https://www.googleapis.com/auth/gmail.send": "Send mail as you",
+    "https://www.googleapis.com/auth/gmail.metadata": "See who your mail is from and to, when, and its subjects",
     "https://graph.microsoft.com/mail.send": "Send mail as you",
     "https://graph.microsoft.com/user.read": "See your name and address",
     "mail.send": "Send mail as you",
+    "mail.read": "Read your mail",
+    "https://graph.microsoft.com/mail.read": "Read your mail",
     "user.read": "See your name and address",
 }
 
@@ -219,6 +242,14 @@ FAILURES: Final[Mapping[str, FailureWords]] = {
         ("Everybody in your organisation can connect now, and so can you: choose “Try again”.",),
     ),
     "access_denied": FailureWords("Nothing was connected"),
+    "look_up_refused": FailureWords(
+        "ReplySequence may not look in your Sent folder",
+        (
+            "You need not do anything: sending does not depend on it.",
+            "If you did want to allow it, begin once more at the account below and agree to everything.",
+        ),
+        retry=False,
+    ),
     "other_browser": FailureWords(
         "This was started in another browser",
         (
