@@ -20,6 +20,7 @@ from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
+from replysequence.services.looking_up import LookingUp
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
@@ -118,6 +119,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         tokens = Tokens(database=database, registry=registry, http=http, vault=opened, owner=incarnation.id)
         sending = Sending(database=database, registry=registry, outcomes=outcomes)
         disconnecting = Disconnecting(database=database, registry=registry, http=http, vault=opened)
+        looking_up = LookingUp(database=database, registry=registry, tokens=tokens, outcomes=outcomes)
         services = Services(
             signing_in=SigningIn(database=database),
             connecting=Connecting(
@@ -127,6 +129,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             drafting=Drafting(database=database, registry=registry),
             sending=sending,
             settling=Settling(database=database, registry=registry, sending=sending),
+            looking_up=looking_up,
             deciding=Deciding(database=database, sending=sending, outcomes=outcomes),
             history=History(database=database),
             registry=registry,
@@ -140,6 +143,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             dispatching=dispatching,
             disconnecting=disconnecting,
             telling=Telling(database=database, registry=registry, public_url=settings.public_url),
+            looking_up=looking_up,
             incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)

@@ -9,6 +9,7 @@ from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
+from replysequence.services.looking_up import LookingUp
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
 from replysequence.services.tidying import tidy
@@ -30,6 +31,8 @@ TELL_EVERY = 5.0
 """Seconds between two looks for people who are to be told that their account broke."""
 TIDY_EVERY = 3600.0
 """Seconds between two rounds of removing what is over."""
+LOOK_UP_EVERY = 10.0
+"""Seconds between two rounds of looking for sends of unknown outcome."""
 FINISH_WITHIN = 150.0
 """Seconds that running exchanges get at a stop: more than an answer is waited for. What takes still longer, such as
 a large file on a slow line, is broken off and becomes unknown."""
@@ -45,12 +48,14 @@ class Worker:
         dispatching: Dispatching,
         disconnecting: Disconnecting,
         telling: Telling,
+        looking_up: LookingUp,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
         self._incarnation = incarnation
         self._dispatching = dispatching
         self._disconnecting = disconnecting
+        self._looking_up = looking_up
         self._telling = telling
         self._wake = asyncio.Event()
         self._stopping = False
@@ -65,6 +70,7 @@ class Worker:
             asyncio.create_task(_now_and_then(self._look_after_the_dead, every=REAP_EVERY), name="reaper"),
             asyncio.create_task(_now_and_then(self._tidy, every=TIDY_EVERY), name="tidier"),
             asyncio.create_task(_now_and_then(self._tell, every=TELL_EVERY), name="teller"),
+            asyncio.create_task(_now_and_then(self._look_up, every=LOOK_UP_EVERY), name="looker"),
         ]
         try:
             while not self._stopping:
@@ -134,6 +140,9 @@ class Worker:
 
     async def _tidy(self) -> None:
         await tidy(self._database)
+
+    async def _look_up(self) -> None:
+        await self._looking_up.look()
 
 
 async def _now_and_then(work: Callable[[], Awaitable[None]], *, every: float) -> None:

@@ -8,6 +8,7 @@ from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
+from replysequence.services.looking_up import LookingUp
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
@@ -23,6 +24,7 @@ class Services:
     drafting: Drafting
     sending: Sending
     settling: Settling
+    looking_up: LookingUp
     deciding: Deciding
     history: History
     registry: Registry

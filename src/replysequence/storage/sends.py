@@ -243,7 +243,7 @@ def settle(
         send_id=send_id,
         draft_id=row.draft_id,
         connection_id=row.connection_id,
-        data={"verdict": verdict, "by": by},
+        data={"verdict": verdict, "by": by, "attempt": row.attempt},
         at=at,
     )
 
@@ -275,7 +275,7 @@ def _ref(
     return None if row is None else SendRef(row.id, row.user_id, row.draft_id, State(row.state))
 
 
-_PLACE = select(sends.c.route_id, sends.c.draft_id, sends.c.connection_id).where(
+_PLACE = select(sends.c.route_id, sends.c.draft_id, sends.c.connection_id, sends.c.attempt).where(
     sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
 )
 
