@@ -32,6 +32,9 @@ async def start(
     cookies: TheCookies,
     caller: AtABrowser,
     connection_id: Annotated[UUID | None, Query(description="Reconnect this account.")] = None,
+    look_up: Annotated[
+        bool, Query(description="Ask this account to let us look in its Sent folder as well.")
+    ] = False,
 ) -> Response:
     """Send a signed-in browser to the provider's consent page.
 
@@ -44,7 +47,11 @@ async def start(
     wanted = str(connection_id) if connection_id else None
     try:
         url = await services.connecting.start(
-            caller.id, provider=provider, session_hash=caller.session_hash, connection_id=wanted
+            caller.id,
+            provider=provider,
+            session_hash=caller.session_hash,
+            connection_id=wanted,
+            look_up=look_up,
         )
     except ReplySequenceError as error:
         if "text/html" not in request.headers.get("accept", ""):
@@ -85,8 +92,19 @@ def _success(connected: Connected) -> Notice:
         return Notice("info", text, code="other_account", details={"expected": wanted, "actual": email})
     if connected.released or connected.asking:
         return Notice("good", f"{email} is connected again. {_set_free(connected)}", code="held")
+    if connected.may_look is not None:
+        return _about_looking(email, may_look=connected.may_look)
     again = " again" if connected.reconnected else ""
     return Notice("good", f"{email} is connected{again}. Your drafts can leave from it.")
+
+
+def _about_looking(email: str, *, may_look: bool) -> Notice:
+    if may_look:
+        return Notice(
+            "good", f"When it is unclear whether a message left, ReplySequence now looks for it in {email}."
+        )
+    text = f"ReplySequence was not allowed to look. Messages from {email} leave as before."
+    return Notice("info", text)
 
 
 def _set_free(connected: Connected) -> str:

@@ -278,7 +278,10 @@ class SendAnswer(BaseModel):
 
 
 class ConnectionAnswer(BaseModel):
-    """A connected account. ``problem`` says what is wrong and what to do; its tokens are nobody's business."""
+    """A connected account. ``problem`` says what is wrong and what to do; its tokens are nobody's business.
+
+    ``look_up``: its owner lets us look in its Sent folder when it is unclear whether a message left.
+    """
 
     id: str
     provider: str
@@ -289,6 +292,7 @@ class ConnectionAnswer(BaseModel):
     connected_at: datetime
     scopes: list[str]
     problem: str | None
+    look_up: bool
 
     @classmethod
     def of(cls, connection: Connection) -> "ConnectionAnswer":
@@ -302,6 +306,7 @@ class ConnectionAnswer(BaseModel):
             connected_at=connection.connected_at,
             scopes=sorted(connection.scopes),
             problem=connection.problem,
+            look_up=connection.look_up,
         )
 
 

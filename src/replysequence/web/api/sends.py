@@ -102,6 +102,12 @@ async def release(send_id: SendId, services: TheServices, caller: SignedIn) -> S
     return SendAnswer.of(await services.deciding.release(caller.id, send_id=str(send_id)))
 
 
+@router.post("/api/sends/{send_id}/look", summary="Look for an unknown send in the Sent folder")
+async def look(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
+    """Found: it is settled as sent. Not found: it stays unknown, with an event. 409: the account does not allow it."""
+    return SendAnswer.of(await services.looking_up.look_now(caller.id, send_id=str(send_id)))
+
+
 @router.post("/api/sends/{send_id}/settle", summary="Say what became of an unknown send")
 async def settle(send_id: SendId, body: SettleInput, services: TheServices, caller: SignedIn) -> SendAnswer:
     """With ``send_again`` the answer is the new send; its ``previous_send_id`` is this one."""

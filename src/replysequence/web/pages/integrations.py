@@ -43,6 +43,19 @@ async def make_default(
     return go(INTEGRATIONS, cookies=cookies, notice=notice)
 
 
+@router.post("/settings/integrations/{connection_id}/stop-looking")
+async def stop_looking(
+    connection_id: Uuid, services: TheServices, cookies: TheCookies, caller: AtABrowser
+) -> Response:
+    card, connection = await _find(services, caller.id, connection_id=str(connection_id))
+    await services.connecting.stop_looking(caller.id, connection_id=connection.id)
+    text = (
+        f"ReplySequence no longer looks in {connection.email}. The permission itself ends when you remove it at "
+        f"{card.title}, or disconnect the account."
+    )
+    return go(INTEGRATIONS, cookies=cookies, notice=Notice("info", text))
+
+
 @router.get("/settings/integrations/{connection_id}/disconnect")
 async def ask_to_disconnect(
     connection_id: Uuid, request: Request, services: TheServices, caller: AtABrowser

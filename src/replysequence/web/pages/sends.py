@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from replysequence.domain.errors import Conflict, InvalidInput, NotFound
+from replysequence.domain.errors import Conflict, InvalidInput, NotFound, TooManyRequests
+from replysequence.domain.event import Kind
 from replysequence.domain.send import Send, State, Verdict
 from replysequence.services import Services
+from replysequence.services.looking_up import Standing
 from replysequence.web.api.inputs import Cursor, SendId
 from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
 from replysequence.web.notices import Notice, go
@@ -49,15 +51,15 @@ async def list_sends(
 
 @router.get("/sends/{send_id}")
 async def read(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
-    send, sent_folder = await _shown(services, caller.id, send_id=str(send_id))
-    return render(request, "send.html", send=send, sent_folder=sent_folder)
+    send, sent_folder, looking = await _shown(services, caller.id, send_id=str(send_id))
+    return render(request, "send.html", send=send, sent_folder=sent_folder, looking=looking)
 
 
 @router.get("/sends/{send_id}/progress")
 async def progress(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
     """The part of the page that changes. It asks for itself again until nothing more can happen by itself."""
-    send, sent_folder = await _shown(services, caller.id, send_id=str(send_id))
-    return render_part(request, "_send.html", send=send, sent_folder=sent_folder)
+    send, sent_folder, looking = await _shown(services, caller.id, send_id=str(send_id))
+    return render_part(request, "_send.html", send=send, sent_folder=sent_folder, looking=looking)
 
 
 @router.get("/sends/{send_id}/line")
@@ -161,9 +163,32 @@ async def settle(
     return go(f"/sends/{shown.id}", cookies=cookies, notice=Notice("good", said[answer]))
 
 
-async def _shown(services: Services, user_id: str, *, send_id: str) -> tuple[Send, str | None]:
-    """A send, and a link to the Sent folder where a look there helps."""
+@router.post("/sends/{send_id}/look")
+async def look(send_id: SendId, services: TheServices, cookies: TheCookies, caller: AtABrowser) -> Response:
+    """Look in the Sent folder now."""
+    try:
+        send = await services.looking_up.look_now(caller.id, send_id=str(send_id))
+        notice = _seen(send)
+    except (Conflict, TooManyRequests) as error:
+        notice = Notice("bad", error.message)
+    return go(f"/sends/{send_id}", cookies=cookies, notice=notice)
+
+
+def _seen(send: Send) -> Notice:
+    if send.state is not State.UNKNOWN:
+        return Notice("good", "It is there: the message was sent.")
+    last = next((each for each in reversed(send.events) if each.kind is Kind.SEND_LOOKED_FOR), None)
+    if last is None or "reason" in last.data:
+        return Notice("info", "ReplySequence could not look just now. Nothing has changed.")
+    return Notice("info", "It is not in your Sent folder yet. It can appear late.")
+
+
+async def _shown(
+    services: Services, user_id: str, *, send_id: str
+) -> tuple[Send, str | None, Standing | None]:
+    """A send, with a link to the Sent folder where a look there helps, and how our own looking stands."""
     send = await services.sending.get(user_id, send_id=send_id)
-    if send.state not in LOOKED_FOR:
-        return send, None
-    return send, await services.settling.sent_folder_url(user_id, send_id=send_id)
+    link = None
+    if send.state in LOOKED_FOR:
+        link = await services.settling.sent_folder_url(user_id, send_id=send_id)
+    return send, link, await services.looking_up.standing(user_id, send=send)
