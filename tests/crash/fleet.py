@@ -27,7 +27,7 @@ from replysequence.sandbox.environment import environment
 from replysequence.settings import Settings
 from support.plain_http import Answer, call
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a program that has not come up, or an event that has not come, is a failure."""
 _POLL = 0.02
 MICROSOFT_TENANT = "5c1f0a3e-7d42-4b6a-9a55-2f6d1e9b7c30"
