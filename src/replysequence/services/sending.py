@@ -17,7 +17,16 @@ from replysequence.providers.registry import Registry
 from replysequence.services.composing import composed
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.page import Page
-from replysequence.storage import accepting, attachments, connections, drafts, frozen, routes, scheduling, sends
+from replysequence.storage import (
+    accepting,
+    attachments,
+    connections,
+    drafts,
+    frozen,
+    routes,
+    scheduling,
+    sends,
+)
 from replysequence.storage.accepting import NewSend
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.ids import new_id
@@ -344,9 +353,7 @@ def write(transaction: Transaction, new: NewSend) -> Send | None:
     return send
 
 
-def _change_time(
-    transaction: Transaction, *, user_id: str, send_id: str, send_at: datetime | None
-) -> None:
+def _change_time(transaction: Transaction, *, user_id: str, send_id: str, send_at: datetime | None) -> None:
     at = now(transaction)
     _require_time(send_at, at=at)
     due = max(send_at, at) if send_at else at
