@@ -1,6 +1,7 @@
 """The one place that knows everybody: settings in, running parts out."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -172,6 +173,7 @@ async def serve(
                 timeout_graceful_shutdown=60,
             )
         )
+        _spare_the_collector()
         working = asyncio.create_task(app.worker.run()) if with_worker else None
         if working is not None:
             working.add_done_callback(lambda _: server.stop())
@@ -188,8 +190,18 @@ async def serve(
 async def work(settings: Settings) -> None:
     """Run a worker alone until the process is told to stop."""
     async with running(settings) as app:
+        _spare_the_collector()
         with _stopped_by_signals(app.worker.stop):
             await app.worker.run()
+
+
+def _spare_the_collector() -> None:
+    """What stands at the start stays for good. The garbage collector looking through it again and again took a fifth
+    of a send's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 async def problems(app: App) -> list[str]:

@@ -7,11 +7,12 @@ of a mailbox provider stands for all of its mailboxes together: their pace, and 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
 from replysequence.domain.send import CLAIMABLE
+from replysequence.storage.database import now
 from replysequence.storage.tables import in_states, route_usage, routes, sends
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
@@ -92,6 +93,7 @@ _USE = {
     )
     for name, dialect in _DIALECTS.items()
 }
+_FORGET = delete(route_usage).where(route_usage.c.began_at <= bindparam("since"))
 _USED = (
     select(route_usage.c.began_at, route_usage.c.messages, route_usage.c.recipients)
     .where(route_usage.c.route_id == bindparam("route_id"), route_usage.c.began_at > bindparam("since"))
@@ -167,6 +169,11 @@ def usage(connection: Connection, *, route_id: str, at: datetime) -> list[Used]:
     """What the route used in the 24 hours before ``at``, oldest first."""
     rows = connection.execute(_USED, {"route_id": route_id, "since": since(at)})
     return [Used(row.began_at, row.messages, row.recipients) for row in rows]
+
+
+def forget_usage(connection: Connection) -> int:
+    """Remove what was used more than 24 hours ago; returns how many rows."""
+    return connection.execute(_FORGET, {"since": since(now(connection))}).rowcount
 
 
 def since(at: datetime) -> datetime:
