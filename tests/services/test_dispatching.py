@@ -18,6 +18,7 @@ from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services import dispatching
+from replysequence.storage import endings
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import sends
 from support.office import DANA, DANA_AT_CONTOSO, DANA_AT_HOME, Office, Opening
@@ -310,15 +311,15 @@ async def test_a_verdict_outlives_a_database_that_is_away(
     async with office() as it:
         alice = await it.person("Alice")
         await it.connect(alice)
-        write, away = dispatching._end, Counter[str]()
+        write, away = endings.end, Counter[str]()
 
-        def no_database(*given: object) -> None:
+        def no_database(*given: object, **more: object) -> None:
             away["tries"] += 1
             if away["tries"] < 3:
                 raise DatabaseUnavailable("away", may_have_committed=False)
-            write(*given)  # type: ignore[arg-type]
+            write(*given, **more)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(dispatching, "_end", no_database)
+        monkeypatch.setattr(endings, "end", no_database)
         monkeypatch.setattr(dispatching, "_SHORTEST_RETRY", 0.01)
         send = await it.sent(alice)
         assert (send.state, away["tries"], it.accepted_by_provider(send)) == (State.SENT, 3, 1)
