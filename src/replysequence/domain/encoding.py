@@ -27,8 +27,7 @@ _ASCII = bytes(range(128))
 _PLAIN = bytes([9, 10, *range(32, 127)])
 # Lines with no white space at the end, no mark of mailbox files, no dot where SMTP has a meaning for it.
 _PLAIN_LINES = re.compile(rb"(?:(?!From |\.)[^\n]{0,76}+(?<![ \t])\n)*+")
-_SAFE_LINES = re.compile(rb"(?:(?!From |\.\n)[^\n]*+(?<![ \t])\n)*+")
-_SAFER = ((b" \n", b"=20\n"), (b"\t\n", b"=09\n"), (b".\n", b"=2E\n"), (b"From ", b"=46rom "))
+_SAFE_LINES = re.compile(rb"(?:(?!\.\n)[^\n]*+(?<![ \t])\n)*+")
 # All short lines that follow, and of the long one after them a piece that does not end within an escape.
 _TO_SOFT_BREAK = re.compile(rb"(?:[^\n]{0,76}+\n)*+[^\n]{73}[^=\n]{0,2}")
 _ESCAPES = [b"=%02X" % n if n == ord("=") or n not in _PLAIN else bytes([n]) for n in range(256)]
@@ -161,20 +160,16 @@ def _escaped(data: bytes) -> bytes:
 
 
 def _quoted_printable(escaped: bytes) -> bytes:
-    """Lines of quoted-printable with CRLF, safe for mailbox files and for SMTP's lone dot."""
-    lines = _with_soft_breaks(escaped)
-    if not _SAFE_LINES.fullmatch(lines):
-        for unsafe, safer in _SAFER:
-            escaped = escaped.replace(unsafe, safer)
-        lines = _with_soft_breaks(escaped)
-    return lines.replace(b"\n", b"\r\n")
+    """Lines of quoted-printable with CRLF, safe for mailbox files and for SMTP's lone dot.
 
-
-def _with_soft_breaks(escaped: bytes) -> bytes:
-    """Lines of at most 76 characters: longer ones are cut, with an equals sign at the cut."""
-    pieces = _TO_SOFT_BREAK.findall(escaped)
-    pieces.append(escaped[sum(map(len, pieces)) :])
-    return b"=\n".join(pieces)
+    Longer lines than 76 are cut, with an equals sign at the cut; at least two characters come after it.
+    """
+    safe = escaped.replace(b"From ", b"=46rom ")
+    if not _SAFE_LINES.fullmatch(safe):
+        safe = safe.replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n").replace(b".\n", b"=2E\n")
+    pieces = _TO_SOFT_BREAK.findall(safe)
+    pieces.append(safe[sum(map(len, pieces)) :])
+    return b"=\n".join(pieces).replace(b"\n", b"\r\n")
 
 
 def _base64(data: bytes) -> str:
