@@ -60,11 +60,20 @@ MUTANTS = (
     ),
     Mutant(
         name="absent means resend",
-        breaks="what was on the wire when its process died is sent again because nobody saw it arrive",
-        file="storage/endings.py",
-        old="    if window is not None and claimed.first_attempt_at is not None",
-        new="    window = window or timedelta(hours=24)\n    if claimed.first_attempt_at is not None",
-        killers=(f"{CLAIMS}::test_a_send_that_a_dead_process_had_on_the_wire_is_unknown",),
+        breaks="what does not lie in the Sent folder yet is sent again",
+        file="services/looking_up.py",
+        old="    if found is None:\n        return looks.note(",
+        new=(
+            "    if found is None and problem is None:\n"
+            "        transaction.exec_driver_sql(\n"
+            "            f\"UPDATE sends SET state = 'queued', next_at = updated_at WHERE id = '{look.send_id}'\"\n"
+            "        )\n"
+            "        return True\n"
+            "    if found is None:\n        return looks.note("
+        ),
+        killers=(
+            "tests/services/test_looking_up.py::test_what_is_not_found_is_never_settled_and_never_sent_again",
+        ),
     ),
     Mutant(
         name="AAD off",
@@ -156,12 +165,20 @@ MUTANTS = (
         killers=(f"{DISPATCHING}::test_what_may_have_been_accepted_is_unknown_and_never_repeated",),
     ),
     Mutant(
+        name="a dead process's exchange is repeated",
+        breaks="what was on the wire when its process died is sent again",
+        file="storage/endings.py",
+        old="    if window is not None and claimed.first_attempt_at is not None",
+        new="    window = window or timedelta(hours=24)\n    if claimed.first_attempt_at is not None",
+        killers=(f"{CLAIMS}::test_a_send_that_a_dead_process_had_on_the_wire_is_unknown",),
+    ),
+    Mutant(
         name="any process takes over",
         breaks="a living process is taken for dead, and what it has in hand is sent by another one too",
         file="services/dispatching.py",
         old="    if not incarnations.is_dead(transaction, incarnation=owner):\n        return {}\n",
         new="",
-        killers=("tests/storage/test_taking_over.py",),
+        killers=("tests/services/test_taking_over.py",),
     ),
     Mutant(
         name="broken account falls back",

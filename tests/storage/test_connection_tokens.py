@@ -86,7 +86,9 @@ def test_a_refresh_stores_its_tokens_and_gives_the_lease_back(
     assert take(database, made.id, new_id(), generation=2)
 
 
-@pytest.mark.parametrize("meanwhile", ["reconnected", "disconnecting", "gone", "refreshed by another"])
+@pytest.mark.parametrize(
+    "meanwhile", ["reconnected", "reconnected and due again", "disconnecting", "gone", "refreshed by another"]
+)
 def test_tokens_that_came_too_late_are_thrown_away(
     meanwhile: str, database: Database, alice: str, connect: Connect, vault: Vault
 ) -> None:
@@ -94,8 +96,10 @@ def test_tokens_that_came_too_late_are_thrown_away(
     owner, other = new_id(), new_id()
     assert take(database, made.id, owner)
     seen = stored(database, made.id)
-    if meanwhile == "reconnected":
+    if meanwhile.startswith("reconnected"):
         connect(alice)
+        # The same process may be renewing the new tokens while the answer for the old ones is still on its way.
+        assert meanwhile == "reconnected" or take(database, made.id, owner, generation=2)
     elif meanwhile == "refreshed by another":
         database.run(
             lambda connection: connection.execute(
