@@ -4,10 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import case, null, select, update
 
+from replysequence.domain.address import Address
 from replysequence.domain.connection import Connection
+from replysequence.domain.errors import ReconnectNeeded
 from replysequence.domain.event import Kind
+from replysequence.domain.message import check_message
 from replysequence.domain.send import State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.actions import act
@@ -15,9 +18,12 @@ from replysequence.sandbox.faults import Fault
 from replysequence.sandbox.mailbox import ReceivedMail, open_mail
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services import telling
-from replysequence.services.telling import Telling
+from replysequence.services.telling import Telling, compose
+from replysequence.services.tidying import tidy
+from replysequence.storage.alerts import Alert
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import alerts, users
+from support.ledger import NOON
 from support.office import DANA, PUBLIC_URL, Office, Opening
 
 
@@ -66,7 +72,9 @@ async def later(it: Office, *, age: timedelta = timedelta(0)) -> None:
     def work(transaction: Transaction) -> None:
         at = now(transaction)
         transaction.execute(
-            update(alerts).where(alerts.c.next_at.is_not(None)).values(next_at=at, created_at=at - age)
+            update(alerts).values(
+                created_at=at - age, next_at=case((alerts.c.next_at.is_not(None), at), else_=null())
+            )
         )
 
     await it.app.database.transaction(work)
@@ -83,7 +91,8 @@ async def due_in(it: Office) -> timedelta:
     def work(transaction: Transaction) -> timedelta:
         [due] = transaction.execute(select(alerts.c.next_at)).scalars()
         assert due is not None
-        return due - now(transaction)
+        wait: timedelta = due - now(transaction)
+        return wait
 
     return await it.app.database.read(work)
 
@@ -175,6 +184,54 @@ async def test_several_workers_at_once_hand_it_over_once(office: Opening, box: R
         tellers = [teller(it), teller(other)] * 4
         assert sum(await asyncio.gather(*(each.tell() for each in tellers))) == 1
         assert len(mails(box)) == 1
+
+
+async def test_however_many_sends_find_it_broken_at_once_it_is_one_mail(
+    office: Opening, box: RunningSandbox
+) -> None:
+    async with office() as it, office() as other:
+        mailbox = await it.connect(await it.person("Alice"))
+        usable = await it.tokens.usable(mailbox.id)
+        gone = ReconnectNeeded("The access was removed.", code="grant_gone")
+        await asyncio.gather(*(each.tokens.give_up(usable, error=gone) for each in [it, other] * 5))
+        assert await teller(it).tell() + await teller(other).tell() == 1
+        assert len(mails(box)) == 1
+
+
+async def test_a_break_is_forgotten_after_a_month(office: Opening) -> None:
+    async with office() as it:
+        await broken(it, await it.person("Alice"))
+        await teller(it).tell()
+        await tidy(it.app.database)
+        assert await outcomes(it) == ["sent"]
+        await later(it, age=timedelta(days=31))
+        await tidy(it.app.database)
+        assert await outcomes(it) == []
+
+
+def test_the_mail_holds_what_it_quotes_and_nothing_that_a_browser_would_run() -> None:
+    alert = Alert(
+        connection_id="01a204a3-e69a-7898-9116-400a1cfb818a",
+        token_generation=3,
+        user_id="u",
+        email="dana@brightwave.example",
+        problem="<b>Ask</b> “IT” & connect again.",
+        owner=Address("", "alice@team.example"),
+        repaired=False,
+        attempts=1,
+        created_at=NOON,
+        message=None,
+    )
+    sender = Address("", "follow-up@relay.example")
+    message = compose(alert, waiting=0, sender=sender, public_url="https://rs.example/?a=1&b", at=NOON)
+    assert check_message(message) == []
+    assert message.html is not None
+    assert "<b>" not in message.html
+    assert "&lt;b&gt;Ask&lt;/b&gt; “IT” &amp; connect again." in message.html
+    assert 'href="https://rs.example/?a=1&amp;b/settings/integrations"' in message.html
+    assert "<b>Ask</b> “IT” & connect again." in (message.text or "")
+    assert "No message waits for it right now." in (message.text or "")
+    assert (message.sender.name, message.to) == ("ReplySequence", (alert.owner,))
 
 
 async def test_what_was_repaired_before_is_not_mailed(office: Opening, box: RunningSandbox) -> None:

@@ -43,6 +43,16 @@ def release(ledger: Ledger, mailbox: str, *, at: datetime = REPAIRED) -> Release
     )
 
 
+def let_go(ledger: Ledger, user_id: str, send_id: str) -> None:
+    ledger.database.run(deciding.release, user_id=user_id, send_id=send_id, give_up_at=GIVE_UP, at=REPAIRED)
+
+
+def release_all(ledger: Ledger, user_id: str, mailbox: str) -> list[str]:
+    return ledger.database.run(
+        deciding.release_all, user_id=user_id, connection_id=mailbox, give_up_at=GIVE_UP, at=REPAIRED
+    )
+
+
 def written(ledger: Ledger, alice: str, mailbox: str, *ages: timedelta) -> list[str]:
     """Sends that were accepted so long before the repair, in that order."""
     return [ledger.accepted(alice, route=mailbox_route(mailbox), at=REPAIRED - age) for age in ages]
@@ -131,12 +141,11 @@ def test_its_owners_word_lets_one_go_and_gives_it_a_day(
     ids = written(ledger, alice, mailbox, timedelta(days=4), timedelta(days=3))
     hold(ledger, mailbox)
     release(ledger, mailbox)
-    word = {"give_up_at": GIVE_UP, "at": REPAIRED}
     with pytest.raises(NotFound):
-        ledger.database.run(deciding.release, user_id=bob, send_id=ids[0], **word)
-    ledger.database.run(deciding.release, user_id=alice, send_id=ids[1], **word)
+        let_go(ledger, bob, ids[0])
+    let_go(ledger, alice, ids[1])
     with pytest.raises(Conflict) as again:
-        ledger.database.run(deciding.release, user_id=alice, send_id=ids[1], **word)
+        let_go(ledger, alice, ids[1])
     assert (again.value.code, again.value.details["state"]) == ("not_asking", State.QUEUED)
     [claimed] = ledger.claim(at=REPAIRED)
     assert (claimed.id, claimed.give_up_at) == (ids[1], GIVE_UP)
@@ -148,14 +157,9 @@ def test_only_what_asks_can_be_released(ledger: Ledger, alice: str, mailbox: str
     [send] = written(ledger, alice, mailbox, timedelta(days=3))
     hold(ledger, mailbox)
     with pytest.raises(Conflict) as refused:
-        ledger.database.run(deciding.release, user_id=alice, send_id=send, give_up_at=GIVE_UP, at=REPAIRED)
+        let_go(ledger, alice, send)
     assert refused.value.details == {"state": State.WAITING, "reason": "grant_gone"}
-    assert (
-        ledger.database.run(
-            deciding.release_all, user_id=alice, connection_id=mailbox, give_up_at=GIVE_UP, at=REPAIRED
-        )
-        == []
-    )
+    assert release_all(ledger, alice, mailbox) == []
     assert ledger.claim(at=REPAIRED) == []
 
 
@@ -171,10 +175,9 @@ def test_one_word_can_be_for_all_of_a_mailbox_and_for_no_other(
         Held(each, waiting=2, asking=2) for each in sorted((here, there))
     ]
     assert ledger.database.run(deciding.counts, user_id=bob) == []
-    everything = {"connection_id": here, "give_up_at": GIVE_UP, "at": REPAIRED}
-    assert ledger.database.run(deciding.release_all, user_id=bob, **everything) == []
+    assert release_all(ledger, bob, here) == []
     assert ledger.database.run(deciding.cancel_all, user_id=bob, connection_id=there, at=REPAIRED) == []
-    assert set(ledger.database.run(deciding.release_all, user_id=alice, **everything)) == set(mine[0])
+    assert set(release_all(ledger, alice, here)) == set(mine[0])
     assert leaves_in_this_order(ledger) == mine[0]
     cancelled = ledger.database.run(deciding.cancel_all, user_id=alice, connection_id=there, at=REPAIRED)
     assert set(cancelled) == set(mine[1])

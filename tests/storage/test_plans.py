@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from replysequence.storage import connection_tokens, drafts, events, sessions
+from replysequence.storage import alerts, connection_tokens, deciding, drafts, events, sends, sessions
 from replysequence.storage.database import Database
 from replysequence.storage.ids import new_id
 
@@ -25,6 +25,10 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "the events of a send": partial(events.of_send, user_id=ID, send_id=ID),
     "the events of a draft": partial(events.list_for_user, user_id=ID, draft_id=ID),
     "a session": partial(sessions.find, token_hash="x"),
+    "what waits for a word, by mailbox": partial(deciding.counts, user_id=ID),
+    "what waits for a mailbox": partial(sends.held, user_id=ID, connection_id=ID, limit=100),
+    "from whom it waits": partial(deciding.sender, user_id=ID, connection_id=ID),
+    "mails that are due": alerts.something_due,
     "tokens": partial(connection_tokens.sealed_tokens, connection_id=ID),
 }
 

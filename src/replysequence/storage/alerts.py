@@ -7,7 +7,7 @@ serves people.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, delete, exists, null, select, update
+from sqlalchemy import Connection, bindparam, delete, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.connection import ConnectionStatus
@@ -24,7 +24,7 @@ _NOTE = {
     "sqlite": sqlite.insert(alerts).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(alerts).on_conflict_do_nothing(),
 }
-_SOMETHING_DUE = select(exists().where(_A.next_at <= bindparam("at")))
+_SOMETHING_DUE = select(_A.next_at).where(_A.next_at <= bindparam("at")).limit(1)
 _DUE = (
     select(
         _A.connection_id,
@@ -102,8 +102,7 @@ def note(connection: Connection, *, connection_id: str, generation: int, at: dat
 
 def something_due(connection: Connection) -> bool:
     """Whether :func:`take` would find something."""
-    found: bool = connection.execute(_SOMETHING_DUE, {"at": now(connection)}).scalar_one()
-    return found
+    return connection.execute(_SOMETHING_DUE, {"at": now(connection)}).first() is not None
 
 
 def take(connection: Connection, *, limit: int, lease: timedelta, at: datetime) -> list[Alert]:

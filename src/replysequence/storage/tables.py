@@ -373,6 +373,7 @@ sends = Table(
     Index(
         "ix_sends_held_by_owner",
         "user_id",
+        "connection_id",
         "id",
         sqlite_where=text("state = 'waiting' AND next_at IS NULL"),
         postgresql_where=text("state = 'waiting' AND next_at IS NULL"),

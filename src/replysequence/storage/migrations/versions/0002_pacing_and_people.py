@@ -50,7 +50,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("route_id", "began_at", name="pk_route_usage"),
     )
-    op.create_index("ix_sends_held_by_owner", "sends", ["user_id", "id"], unique=False, **_HELD)
+    op.create_index(
+        "ix_sends_held_by_owner", "sends", ["user_id", "connection_id", "id"], unique=False, **_HELD
+    )
     op.create_table(
         "alerts",
         sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=False),
