@@ -4,7 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import sends
 from support.at_the_browser import BEN, OUTLOOK, PRIVATE_GMAIL, WORK_GMAIL, AtTheBrowser
 from support.browser import OpenPage, assert_no_axe_violations
+from support.days_to_come import in_month
 from support.webapp import PASSWORD, RunningApp, Visitor, running_app
 
 PHONE_WIDTH = 390
@@ -43,6 +44,8 @@ PAGES = {
     "send that is sent": "/sends/{sent}",
     "send that is unknown": "/sends/{unknown}",
     "send that waits": "/sends/{waiting}",
+    "send that is planned": "/sends/{planned}",
+    "time of a planned send": "/sends/{planned}/time",
     "send that asks": "/sends/{asking}",
     "what waits for you": "/sends/held",
     "activity": "/activity",
@@ -88,8 +91,8 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
         )
         return app.do(services.drafting.create(alice.id, content=content)).id
 
-    def send(draft_id: str, *, becomes: State) -> str:
-        made, _ = app.do(services.sending.accept(alice.id, draft_id=draft_id, version=None))
+    def send(draft_id: str, *, becomes: State, send_at: datetime | None = None) -> str:
+        made, _ = app.do(services.sending.accept(alice.id, draft_id=draft_id, send_at=send_at))
         while app.do(services.sending.get(alice.id, send_id=made.id)).state is not becomes:
             time.sleep(0.05)
         return made.id
@@ -124,6 +127,7 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
         "unknown": send(draft(LONG_SUBJECT), becomes=State.UNKNOWN),
         "waiting": send(draft("Waits", connection_id=broken), becomes=State.WAITING),
         "asking": asking,
+        "planned": send(draft(LONG_SUBJECT), becomes=State.WAITING, send_at=in_month(2).replace(tzinfo=UTC)),
         "broken": broken,
         "invitation": invitation.reveal(),
         "link": app.do(services.signing_in.sign_in_link("alice@example.com")).reveal(),

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from replysequence.domain.wall_clock import zone
+from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.faults import Fault
 from support.answers import error_of, made, multipart
 from support.days_to_come import comes_twice, in_month, never_comes
 from support.plain_http import Answer
@@ -260,3 +263,25 @@ def test_who_joins_has_the_zone_of_their_browser(web: RunningApp, alice: Visitor
     assert anonymous("POST", f"/join/{invitation}", form=form).status == 303
     session = web.do(signing_in.sign_in("joins@example.com", password=PASSWORD, client="test"))
     assert session.person.time_zone == "Pacific/Auckland"
+
+
+def test_what_waits_for_the_provider_says_about_when_it_leaves_and_why(
+    web: RunningApp, berlin: Visitor
+) -> None:
+    account = web.new_google_account()
+    web.connect(berlin, "gmail", account)
+    web.prefer("Bertha", time_zone="Europe/Berlin")
+    web.box.world.faults.arm(
+        Fault(kind="refused_429", vendor=Vendor.GOOGLE, account=account, retry_after_seconds=1800)
+    )
+    program = web.program("Bertha")
+    draft = made(program("POST", "/api/drafts", json_body={"to": ["a@client.example"], "text": "Hi"}))
+    waiting = made(program("POST", "/api/drafts/send", json_body={"draft_id": draft["id"]}), status=202)
+    while not waiting["attempts"] or waiting["state"] != "queued":
+        waiting = made(program("GET", f"/api/sends/{waiting['id']}"), status=200)
+    due = datetime.fromisoformat(waiting["next_at"]).astimezone(zone("Europe/Berlin"))
+    for path in (f"/sends/{waiting['id']}", "/sends"):
+        shown = page(berlin, path)
+        assert re.search(
+            rf"Leaves about [^:]*{due:%H:%M} CES?T \(UTC\+[12]\): {waiting['explanation']}", shown
+        )
