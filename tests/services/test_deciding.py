@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from replysequence.domain.connection import Connection
 from replysequence.domain.draft import DraftContent
-from replysequence.domain.errors import Conflict, InvalidInput, NotFound
+from replysequence.domain.errors import Conflict, InvalidInput, NotFound, ReconnectNeeded
 from replysequence.domain.event import Kind
 from replysequence.domain.send import Send, State
 from replysequence.sandbox.accounts import Vendor
@@ -18,6 +18,7 @@ from replysequence.sandbox.running import RunningSandbox
 from replysequence.services import disconnecting
 from replysequence.services.deciding import Moved
 from replysequence.services.disconnecting import Unfinished, Waiting
+from replysequence.storage import transactions
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import sends
 from support.office import DANA, DANA_AT_CONTOSO, DANA_AT_HOME, Office, Opening, eventually
@@ -279,3 +280,39 @@ async def test_a_new_account_at_the_same_address_releases_nothing_of_the_old_one
         assert (await it.get(send)).state is State.WAITING
         kinds = [event.kind for event in (await it.get(send)).events]
         assert kinds == [Kind.SEND_ACCEPTED, Kind.SEND_WAITING]
+
+
+async def test_words_that_cross_each_other_neither_deadlock_nor_send_a_draft_twice(
+    office: Opening, box: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two accounts, old sends that ask at both, every word about them at once, and workers that go on meanwhile."""
+    monkeypatch.setattr(transactions, "_ROLLED_BACK", ())  # a deadlock is an error
+    async with office() as it, office() as other:
+        alice = await it.person("Alice")
+        work, home = await it.connect(alice), await it.connect(alice, account=DANA_AT_HOME)
+        made = [
+            await it.accept(alice, subject=f"Number {n}", connection_id=(work if n % 2 else home).id)
+            for n in range(12)
+        ]
+        for send in made:
+            await age(it, send, timedelta(days=3))
+        for each, account in ((work, DANA), (home, DANA_AT_HOME)):
+            usable = await it.tokens.usable(each.id)
+            await it.tokens.give_up(usable, error=ReconnectNeeded("Gone.", code="grant_gone"))
+            await it.connect(alice, account=account)
+        here, there = it.app.services.deciding, other.app.services.deciding
+        done = await asyncio.gather(
+            here.send_from_another(alice, connection_id=work.id, other_id=home.id),
+            there.send_from_another(alice, connection_id=home.id, other_id=work.id),
+            there.send_from_another(alice, connection_id=work.id, other_id=home.id),
+            here.release_all(alice, connection_id=work.id),
+            there.cancel_all(alice, connection_id=home.id),
+            *(each.work() for each in (it, other, it, other)),
+            return_exceptions=True,
+        )
+        assert [each for each in done if isinstance(each, Exception)] == []
+        await it.work()
+        everything = (await it.app.services.sending.list(alice, limit=100)).items
+        assert {send.state for send in everything} <= {State.SENT, State.CANCELLED}
+        subjects = [entry.subject for entry in box.world.ledger]
+        assert len(subjects) == len(set(subjects)) == sum(send.state is State.SENT for send in everything)
