@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
-from replysequence.domain.errors import DatabaseUnavailable
+from replysequence.domain.errors import DatabaseUnavailable, StorageFull
 from replysequence.storage.database import Database, notify
 from replysequence.storage.transactions import PAUSES
 from storage.test_database import names, put
@@ -115,8 +115,25 @@ async def test_a_full_disk_is_told_and_nothing_half_written_stays(database: Data
     )
     kept = [outcome[:4] for outcome in outcomes if isinstance(outcome, str)]
     assert all(isinstance(outcome, str | DatabaseUnavailable) for outcome in outcomes)
+    assert any(isinstance(outcome, StorageFull) for outcome in outcomes)
     assert len(kept) < 12
     assert [name[:4] for name in await database.read(names)] == kept
+
+
+async def test_a_commit_for_which_there_is_no_room_kept_nothing(database: Database) -> None:
+    @event.listens_for(database._engines[0], "commit", once=True)
+    def fail(_connection: Connection) -> None:
+        if database.kind == "postgresql":
+            raise psycopg.errors.DiskFull("no space left on device")
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    with pytest.raises(StorageFull):
+        await database.transaction(put, "no room")
+    assert await database.read(names) == []
+    await database.transaction(put, "room")
+    assert await database.read(names) == ["room"]
 
 
 async def test_a_lock_that_somebody_else_holds_is_an_error_for_those_who_wait(

@@ -9,6 +9,7 @@
     ├── TooManyRequests         slower, please
     ├── ConnectFailed           an OAuth flow ended without a usable connection
     ├── DatabaseUnavailable     the database cannot be reached, or cannot write
+    │   └── StorageFull         it has no room left; nothing was changed
     ├── VaultError              one stored secret cannot be opened
     ├── VaultKeyMissing         there is no key for the secrets that are stored
     ├── VaultKeyWrong           a key has the right name and is not the one that was used
@@ -103,7 +104,7 @@ class ConnectFailed(ReplySequenceError):
 
 
 class DatabaseUnavailable(ReplySequenceError):
-    """The database cannot be reached, or cannot write (its disk is full).
+    """The database cannot be reached, or cannot write.
 
     ``may_have_committed`` is false when the transaction certainly left nothing behind, and true when its
     COMMIT was sent and no answer came: read before repeating.
@@ -114,6 +115,19 @@ class DatabaseUnavailable(ReplySequenceError):
     def __init__(self, message: str, *, may_have_committed: bool) -> None:
         super().__init__(message)
         self.may_have_committed = may_have_committed
+
+
+class StorageFull(DatabaseUnavailable):
+    """The database has no room left, and nothing was changed."""
+
+    code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server's disk is full, so nothing was changed. Tell who runs this server; once there is room, try "
+            "again.",
+            may_have_committed=False,
+        )
 
 
 class VaultError(ReplySequenceError):

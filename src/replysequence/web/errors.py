@@ -33,6 +33,7 @@ STATUS: Final[Mapping[type[domain.ReplySequenceError], int]] = {
     domain.TooManyRequests: 429,
     domain.ConnectFailed: 400,
     domain.DatabaseUnavailable: 503,
+    domain.StorageFull: 507,
     domain.VaultError: 503,
     domain.NeverSent: 503,
     domain.TryLater: 503,
