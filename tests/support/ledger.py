@@ -1,13 +1,14 @@
 """The ledger of sends for tests of storage: drafts accepted, claimed and ended without anything around them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import MappingProxyType
 
 from sqlalchemy import Connection as Transaction
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from replysequence.domain.draft import DraftContent
 from replysequence.domain.message import Address
@@ -63,10 +64,12 @@ class Ledger:
         request_hash: str | None = None,
         send_at: datetime | None = None,
         held: tuple[str, str] | None = None,
+        recipients: int = 1,
     ) -> NewSend:
         """A send that is not accepted yet, of a draft of its own unless told otherwise."""
         draft_id = draft_id or self.draft(user_id)
-        message = a_message(subject=f"Message {next(_numbers)}")
+        to = tuple(Address("", f"buyer{number}@customer.example") for number in range(recipients))
+        message = a_message(subject=f"Message {next(_numbers)}", to=to, cc=())
         return NewSend(
             id=new_id(),
             user_id=user_id,
@@ -121,6 +124,16 @@ class Ledger:
             shared=shared,
             at=at,
         )
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """What the database is asked meanwhile by transactions."""
+        asked: list[str] = []
+        engine = self.database._engines[0]
+        listener = lambda *arguments: asked.append(arguments[2])  # noqa: E731
+        event.listen(engine, "before_cursor_execute", listener)
+        yield asked
+        event.remove(engine, "before_cursor_execute", listener)
 
     def next_due(self) -> datetime | None:
         """When the next send may be claimed, of whatever route."""

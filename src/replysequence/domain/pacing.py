@@ -4,7 +4,7 @@ A rate is kept by the generic cell rate algorithm (ITU-T I.371): one stored mome
 which the next call may begin. Nothing is counted and nothing has to be forgotten.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -90,6 +90,10 @@ class Pace:
             messages, people = messages - piece.messages, people - piece.recipients
             at = piece.began_at + USAGE_STEP + DAY
         return at
+
+
+PaceOf = Callable[[str, str | None], Pace]
+"""(provider's name, the mailbox's address or none for a relay) → how fast it may send."""
 
 
 @dataclass(frozen=True, slots=True)

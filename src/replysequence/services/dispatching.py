@@ -27,7 +27,7 @@ from replysequence.domain.errors import (
     VaultError,
 )
 from replysequence.domain.message import Message
-from replysequence.domain.pacing import Rate
+from replysequence.domain.pacing import PaceOf, Rate
 from replysequence.domain.send import GIVE_UP_AFTER, Outcome, State
 from replysequence.providers.base import Mailbox, Prepared, Receipt, Relay
 from replysequence.providers.registry import Registry
@@ -35,7 +35,7 @@ from replysequence.services.batching import Batch
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.tokens import Tokens, Usable
 from replysequence.storage import attachments, claims, endings, frozen, incarnations
-from replysequence.storage.claims import AttemptLost, Claimed, PaceOf
+from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database, Transaction, now
 from replysequence.storage.endings import Ending, Pause
 

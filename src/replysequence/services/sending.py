@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.draft import Draft
@@ -15,6 +16,7 @@ from replysequence.domain.message import Address, Attachment, Problem
 from replysequence.domain.send import GIVE_UP_AFTER, WAITED_FOR, Route, Send, State
 from replysequence.providers.registry import Registry
 from replysequence.services.composing import composed
+from replysequence.services.departing import departing
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.page import Page
 from replysequence.storage import (
@@ -199,7 +201,7 @@ class Sending:
 
     async def get(self, user_id: str, *, send_id: str) -> Send:
         """One send with attempts and events. Raises :class:`NotFound`."""
-        return await self._database.read(sends.get, user_id=user_id, send_id=send_id)
+        return await self._database.read(_get, user_id=user_id, send_id=send_id, registry=self._registry)
 
     async def list(
         self,
@@ -212,7 +214,13 @@ class Sending:
     ) -> Page[Send]:
         """An owner's sends, newest first, without attempts and events."""
         found = await self._database.read(
-            sends.page, user_id=user_id, before=before, limit=limit + 1, states=states, draft_id=draft_id
+            _page,
+            user_id=user_id,
+            before=before,
+            limit=limit + 1,
+            states=states,
+            draft_id=draft_id,
+            registry=self._registry,
         )
         return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
@@ -270,6 +278,15 @@ def _made_by(
             details={"send_id": use.send_id},
         )
     return sends.get(transaction, user_id=user_id, send_id=use.send_id)
+
+
+def _get(transaction: Transaction, *, user_id: str, send_id: str, registry: Registry) -> Send:
+    send = sends.get(transaction, user_id=user_id, send_id=send_id)
+    return departing(transaction, [send], registry=registry)[0]
+
+
+def _page(transaction: Transaction, /, *, registry: Registry, **wanted: Any) -> list[Send]:
+    return departing(transaction, sends.page(transaction, **wanted), registry=registry)
 
 
 def _settled(transaction: Transaction, *, user_id: str, send_id: str) -> Send | None:

@@ -5,14 +5,14 @@ conditional update that names the send, the attempt number and the state it star
 fencing token. None of this serves people: rows are found by id alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 
 from replysequence.domain.connection import ConnectionStatus
-from replysequence.domain.pacing import Pace, Rate, Used
+from replysequence.domain.pacing import Pace, PaceOf, Rate, Used
 from replysequence.domain.send import CLAIMABLE, GIVE_UP_AFTER, IN_HAND, State
 from replysequence.storage import connection_tokens, holding, routes
 from replysequence.storage.connection_tokens import SealedTokens
@@ -25,9 +25,6 @@ PROVIDER_DOWN = "provider_down"
 """Why all mailboxes of a provider pause: it fails for many of them at once."""
 PROBE_EVERY = timedelta(seconds=15)
 """How often one send tries whether a provider that is down is back."""
-
-PaceOf = Callable[[str, str | None], Pace]
-"""(provider's name, the mailbox's address or none for a relay) → how fast it may send."""
 
 _S = sends_table.c
 _R = routes_table.c

@@ -85,6 +85,9 @@ REASONS: Final[Mapping[str, str]] = {
     "no_longer_repeatable": "Too late to ask the provider again",
     "expired": "Too late to send it",
     "rate_limited": "Too many messages for now",
+    "paced": "Waits its turn",
+    "daily_limit": "The day's limit of the account is reached",
+    "provider_down": "The provider is out of order",
     "look_refused": "The provider refused to say what lies there",
     "look_unclear": "The provider gave no clear answer",
 }

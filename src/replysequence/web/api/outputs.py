@@ -224,7 +224,9 @@ class AttemptAnswer(BaseModel):
 
 
 class SendAnswer(BaseModel):
-    """``reason`` is a stable word, ``explanation`` a sentence; lists leave attempts and events empty."""
+    """``reason`` is a stable word, ``explanation`` a sentence; lists leave attempts and events empty. ``leaves_at`` is
+    about when it will leave, where it waits for others of its mailbox.
+    """
 
     id: str
     draft_id: str
@@ -244,6 +246,7 @@ class SendAnswer(BaseModel):
     previous_send_id: str | None
     send_at: datetime | None
     next_at: datetime | None
+    leaves_at: datetime | None
     created_at: datetime
     updated_at: datetime
     attempts: list[AttemptAnswer]
@@ -270,6 +273,7 @@ class SendAnswer(BaseModel):
             previous_send_id=send.previous_send_id,
             send_at=send.send_at,
             next_at=send.next_at,
+            leaves_at=send.leaves_at,
             created_at=send.created_at,
             updated_at=send.updated_at,
             attempts=[AttemptAnswer.of(attempt) for attempt in send.attempts],
