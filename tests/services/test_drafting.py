@@ -8,6 +8,7 @@ from replysequence.domain.send import State
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.mailbox import open_mail
 from replysequence.services.sanitizing import leaves_out, sanitize
+from replysequence.storage.ids import new_id
 from support.office import DANA, Opening
 
 HOSTILE = (
@@ -175,3 +176,10 @@ async def test_a_strangers_hands_stay_off(office: Opening) -> None:
             with pytest.raises(NotFound):
                 await attempt
         assert (await drafting.list(charlie)).items == []
+
+
+async def test_nobody_writes_drafts_for_a_person_who_is_not_there(office: Opening) -> None:
+    async with office() as it:
+        for nobody in (new_id(), "nobody"):
+            with pytest.raises(NotFound):
+                await it.draft(nobody)

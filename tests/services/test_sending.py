@@ -1,14 +1,26 @@
 """Accepting, waiting, cancelling: what a person is told is on disk, and a double click is one click."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from replysequence.domain.errors import Conflict, InvalidInput, NotFound
 from replysequence.domain.message import Address, Attachment
 from replysequence.domain.send import State
+from replysequence.services import composing
+from replysequence.services.sanitizing import sanitize
+from replysequence.storage import routes, sends
+from replysequence.storage.database import Transaction, now
+from replysequence.storage.tables import email_connections
+from replysequence.storage.tables import sends as sends_table
 from support.office import Opening
+
+LATER = datetime.now(timezone(timedelta(hours=5, minutes=30))) + timedelta(days=1)
+"""On a clock in India."""
 
 
 async def test_twenty_double_clicks_at_once_make_one_send(office: Opening) -> None:
@@ -157,6 +169,41 @@ async def test_a_time_without_an_offset_or_too_far_ahead_is_refused(
         assert refused.value.field == "send_at"
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"idempotency_key": "click"},
+        {"send_at": LATER},
+        {"undo_seconds": 10},
+    ],
+    ids=["now", "with a key", "later", "to be undone"],
+)
+@pytest.mark.parametrize("way", ["relay", "mailbox", "broken mailbox", "paused mailbox"])
+async def test_what_is_answered_at_acceptance_is_what_is_read_afterwards(
+    office: Opening, way: str, asked: dict[str, Any]
+) -> None:
+    async with office() as it:
+        alice = await it.person("Alice")
+        if way != "relay":
+            mailbox = await it.connect(alice)
+            if way == "broken mailbox":
+                await it.app.database.transaction(_break, connection_id=mailbox.id)
+            if way == "paused mailbox":
+                await it.app.database.transaction(_pause, connection_id=mailbox.id)
+        draft = await it.draft(
+            alice, cc=(Address("", "cc@customer.example"),), bcc=(Address("Ö", "bcc@customer.example"),)
+        )
+        send, is_new = await it.app.services.sending.accept(alice, draft_id=draft.id, **asked)
+        read = await it.app.database.read(sends.get, user_id=alice, send_id=send.id)
+        assert (send, is_new) == (read, True)
+        assert [moment.tzinfo for moment in (send.next_at, send.send_at) if moment] == [
+            moment.tzinfo for moment in (read.next_at, read.send_at) if moment
+        ]
+        assert send.events
+        assert await it.app.database.read(_counted_recipients, send_id=send.id) == 3
+
+
 async def test_waiting_for_the_outcome_ends_with_the_outcome_also_of_another_process(
     office: Opening,
 ) -> None:
@@ -209,3 +256,42 @@ async def test_hidden_recipients_are_reached_and_not_shown(office: Opening) -> N
         assert set(entry.recipients) == {"bob@customer.example", "crm@log.example"}
         (message,) = it.box.world.inbox("bob@customer.example")
         assert b"crm@log.example" not in message.delivered
+
+
+async def test_what_takes_long_is_done_on_another_thread(
+    office: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(html: str) -> str:
+        threads.append(threading.current_thread())
+        return sanitize(html)
+
+    monkeypatch.setattr(composing, "sanitize", noted)
+    async with office() as it:
+        alice = await it.person("Alice")
+        await it.accept(alice)
+        await it.accept(alice, html=f"<p>{'x' * composing.LONG}</p>")
+        assert threads[0] is threading.current_thread()
+        assert threads[1] is not threading.current_thread()
+
+
+def _break(transaction: Transaction, *, connection_id: str) -> None:
+    transaction.execute(
+        update(email_connections)
+        .where(email_connections.c.id == connection_id)
+        .values(status="needs_reconnect", status_reason="grant_gone", problem="Connect it again.")
+    )
+
+
+def _pause(transaction: Transaction, *, connection_id: str) -> None:
+    routes.take(transaction, route_id=connection_id, via="gmail", connection_id=connection_id)
+    until = now(transaction) + timedelta(hours=1)
+    routes.pause(transaction, route_id=connection_id, until=until, reason="slow", explanation="It is slow.")
+
+
+def _counted_recipients(transaction: Transaction, *, send_id: str) -> int:
+    counted: int = transaction.execute(
+        select(sends_table.c.recipients).where(sends_table.c.id == send_id)
+    ).scalar_one()
+    return counted

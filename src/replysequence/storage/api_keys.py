@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from replysequence.domain.errors import NotFound
 from replysequence.domain.event import Kind
 from replysequence.storage import events
-from replysequence.storage.database import AnyRow, now
+from replysequence.storage.database import CLOCK, AnyRow, now
 from replysequence.storage.ids import new_id
 from replysequence.storage.tables import api_keys, users
 from replysequence.storage.users import PERSON, User, user_of
@@ -22,6 +22,7 @@ _FIND = (
     select(
         _K.id.label("key_id"),
         _K.last_used_at,
+        CLOCK.label("at"),
         *PERSON,
     )
     .join(users, users.c.id == _K.user_id)
@@ -83,7 +84,7 @@ def find(connection: Connection, *, key_hash: str) -> KeyUse | None:
     return KeyUse(
         key_id=row.key_id,
         user=user_of(row),
-        needs_touch=row.last_used_at is None or now(connection) - row.last_used_at > USED_EVERY,
+        needs_touch=row.last_used_at is None or row.at - row.last_used_at > USED_EVERY,
     )
 
 

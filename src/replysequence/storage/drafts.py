@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, literal, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 
 from replysequence.domain.draft import AttachmentInfo, Draft, DraftContent
 from replysequence.domain.errors import Conflict, NotFound
@@ -40,20 +41,23 @@ class DraftHead:
 
 
 def create(connection: Connection, *, user_id: str, content: DraftContent) -> Draft:
-    """Keep a new draft, as version 1."""
+    """Keep a new draft, as version 1. Raises NotFound when there is no such person."""
     moment = now(connection)
     draft = Draft(new_id(), user_id, 1, content, attachments=(), created_at=moment, updated_at=moment)
-    connection.execute(
-        insert(drafts).values(
-            id=draft.id,
-            user_id=user_id,
-            version=1,
-            head=_head_json(content),
-            body=_body_json(content),
-            created_at=moment,
-            updated_at=moment,
+    try:
+        connection.execute(
+            insert(drafts).values(
+                id=draft.id,
+                user_id=user_id,
+                version=1,
+                head=_head_json(content),
+                body=_body_json(content),
+                created_at=moment,
+                updated_at=moment,
+            )
         )
-    )
+    except IntegrityError as error:
+        raise NotFound("user") from error
     events.append(connection, user_id=user_id, kind=Kind.DRAFT_CREATED, draft_id=draft.id, at=moment)
     return draft
 

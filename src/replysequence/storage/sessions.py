@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
-from replysequence.storage.database import now
+from replysequence.storage.database import CLOCK, now
 from replysequence.storage.tables import sessions, users
 from replysequence.storage.users import PERSON, User, user_of
 
@@ -24,14 +24,11 @@ _FIND = (
         _S.token_hash,
         _S.last_seen_at,
         _S.expires_at,
+        CLOCK.label("at"),
         *PERSON,
     )
     .join(users, users.c.id == _S.user_id)
-    .where(
-        _S.token_hash == bindparam("token_hash"),
-        _S.expires_at > bindparam("at"),
-        _S.last_seen_at > bindparam("idle_since"),
-    )
+    .where(_S.token_hash == bindparam("token_hash"))
 )
 
 
@@ -65,17 +62,14 @@ def create(connection: Connection, *, user_id: str, token_hash: str) -> datetime
 
 def find(connection: Connection, *, token_hash: str) -> Session | None:
     """The session with that token, unless it is over or was ended. Only reads."""
-    moment = now(connection)
-    row = connection.execute(
-        _FIND, {"token_hash": token_hash, "at": moment, "idle_since": moment - IDLE}
-    ).one_or_none()
-    if row is None:
+    row = connection.execute(_FIND, {"token_hash": token_hash}).one_or_none()
+    if row is None or row.at >= row.expires_at or row.at - row.last_seen_at >= IDLE:
         return None
     return Session(
         token_hash=row.token_hash,
         user=user_of(row),
         expires_at=row.expires_at,
-        needs_touch=moment - row.last_seen_at > SEEN_EVERY,
+        needs_touch=row.at - row.last_seen_at > SEEN_EVERY,
     )
 
 
