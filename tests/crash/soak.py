@@ -24,6 +24,8 @@ from crash.races import disconnects, double_clicks, refresh_storm
 from crash.report import ROOT, Chapter, page
 from crash.sellers import campaign
 from crash.storm import Aftermath, Storm, blow, loosen
+from mutants.catalogue import MUTANTS, NAMED
+from mutants.trial import try_all
 from replysequence import logs
 from replysequence.storage.database import Database
 from replysequence.storage.keys import Key
@@ -257,11 +259,31 @@ def defaults(place: Place) -> Chapter:
     return chapter
 
 
+def mutants(_: Place) -> Chapter:
+    """Every mutant against the tests that must kill it."""
+    chapter = Chapter(
+        title="Mutants",
+        words=(
+            f"Do the tests notice? {len(MUTANTS)} mistakes, each made in a copy of the source, against tests that "
+            f"must fail on it. The first {NAMED} break one thing each that the promise rests on."
+        ),
+        columns=("Mistake", "With it …", "Noticed by"),
+    )
+    for death in try_all(MUTANTS):
+        test = death.killer.rpartition("::")[2]
+        chapter.rows.append(
+            [death.mutant.name, death.mutant.breaks, f"`{test}`" if death.killed else "nobody"]
+        )
+        chapter.must(death.killed, f"{death.mutant.name} survives {test}.")
+    return chapter
+
+
 CHAPTERS: Mapping[str, Callable[[Place], Chapter]] = {
     "storms": storms,
     "tokens": tokens,
     "clicks": clicks,
     "defaults": defaults,
+    "mutants": mutants,
 }
 
 
