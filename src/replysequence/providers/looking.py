@@ -96,10 +96,16 @@ async def ask(http: HttpClient, url: str, *, provider: str, access_token: Secret
                 code="look_refused",
                 status=answer.status,
             )
+        if answer.status == 429:
+            raise TryLater(
+                f"{provider} takes no more questions about this account for now.",
+                code="rate_limited",
+                delay=retry_delay(answer.headers, now=datetime.now(UTC)),
+                status=429,
+            )
         raise TryLater(
             f"{provider} gave no answer that tells what lies in the Sent folder (status {answer.status}).",
-            code="rate_limited" if answer.status == 429 else "look_unclear",
-            delay=retry_delay(answer.headers, now=datetime.now(UTC)),
+            code="look_unclear",
             status=answer.status,
         )
     raise TryLater(f"{provider} could not be reached: {reason}.", code="not_reached")

@@ -63,8 +63,8 @@ class Standing:
 
     @property
     def in_vain(self) -> tuple[int, ...]:
-        """After how many minutes it was not there."""
-        return tuple(each.minutes for each in self.done if each.problem is None)
+        """After how many minutes it was not there; a look within the first one says nothing yet."""
+        return tuple(each.minutes for each in self.done if each.problem is None and each.minutes)
 
 
 class LookingUp:
