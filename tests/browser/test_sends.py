@@ -59,15 +59,15 @@ def test_the_link_at_an_unknown_send_shows_what_lies_in_the_sent_folder(unknown:
 def test_it_is_there(unknown: AtTheBrowser) -> None:
     unknown.page.get_by_role("button", name="It is there").click()
 
-    unknown.see_it_become("Sent, confirmed by hand")
-    expect(unknown.page.get_by_role("region", name="What happened")).to_contain_text("Settled by hand")
+    unknown.see_it_become("Sent, confirmed later")
+    expect(unknown.page.get_by_role("region", name="What happened")).to_contain_text("By hand")
     assert handed_over(unknown) == 1
 
 
 def test_it_is_not_there_leave_it(unknown: AtTheBrowser) -> None:
     unknown.page.get_by_role("button", name="It is not there, leave it").click()
 
-    unknown.see_it_become("Not sent, confirmed by hand")
+    unknown.see_it_become("Not sent, confirmed later")
     assert handed_over(unknown) == 1
 
 
@@ -84,7 +84,7 @@ def test_it_is_not_there_send_again_makes_a_new_send_that_names_the_earlier_one(
     alice.see_it_become("Sent")
     assert alice.page.url != first
     alice.page.get_by_role("link", name="an earlier send").click()
-    alice.see_it_become("Not sent, confirmed by hand")
+    alice.see_it_become("Not sent, confirmed later")
     assert alice.page.url == first
     assert len({entry.send_id for entry in alice.app.box.world.ledger}) == handed_over(alice) == 2
 

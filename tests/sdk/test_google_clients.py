@@ -43,7 +43,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
         yield running
 
 
-def flow_of(box: RunningSandbox) -> Flow:
+def flow_of(box: RunningSandbox, *, scopes: tuple[str, ...] = ()) -> Flow:
     settings = box.environment
     config = {
         "web": {
@@ -53,11 +53,11 @@ def flow_of(box: RunningSandbox) -> Flow:
             "token_uri": settings["GOOGLE_TOKEN_URL"],
         }
     }
-    return Flow.from_client_config(config, scopes=CANONICAL, redirect_uri=CALLBACK)
+    return Flow.from_client_config(config, scopes=[*CANONICAL, *scopes], redirect_uri=CALLBACK)
 
 
-def connect(box: RunningSandbox, account: str = WORKSPACE) -> Any:
-    flow = flow_of(box)
+def connect(box: RunningSandbox, account: str = WORKSPACE, *, scopes: tuple[str, ...] = ()) -> Any:
+    flow = flow_of(box, scopes=scopes)
     url, _ = flow.authorization_url(access_type="offline", prompt="consent")
     flow.fetch_token(authorization_response=approve(url, account=account))
     flow.oauth2session.close()
@@ -259,3 +259,30 @@ def test_the_auth_library_refreshes_by_itself_when_the_lifetime_is_short(box: Ru
         assert session.get(box.environment["GOOGLE_USERINFO_URL"]).status_code == 200
 
     assert credentials.token != before
+
+
+def test_the_api_client_looks_into_the_sent_folder_with_the_metadata_scope(box: RunningSandbox) -> None:
+    credentials = connect(box, scopes=("https://www.googleapis.com/auth/gmail.metadata",))
+    options = {"api_endpoint": box.base_url}
+    with build(
+        "gmail", "v1", credentials=credentials, static_discovery=True, client_options=options
+    ) as service:
+        sent = send(service, body=raw_body())
+        messages = service.users().messages()
+        listed = messages.list(userId="me", labelIds=["SENT"], maxResults=500).execute()
+        assert [each["id"] for each in listed["messages"]] == [sent["id"]]
+        told = messages.get(
+            userId="me", id=sent["id"], format="metadata", metadataHeaders=["X-ReplySequence-Send-Id"]
+        ).execute()
+        assert told["payload"]["headers"] == [{"name": "X-ReplySequence-Send-Id", "value": "send-1"}]
+        with pytest.raises(HttpError) as refused:
+            messages.list(userId="me", q="in:sent").execute()
+    assert refused.value.status_code == 403
+    assert "does not support 'q'" in str(refused.value)
+
+
+def test_the_api_client_sees_nothing_with_the_permission_to_send_alone(gmail: Any) -> None:
+    with pytest.raises(HttpError) as refused:
+        gmail.users().messages().list(userId="me", labelIds=["SENT"]).execute()
+    assert refused.value.status_code == 403
+    assert refused.value.error_details[0]["reason"] == "ACCESS_TOKEN_SCOPE_INSUFFICIENT"

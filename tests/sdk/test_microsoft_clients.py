@@ -15,6 +15,7 @@ from kiota_abstractions.authentication import AccessTokenProvider, AllowedHostsV
 from kiota_abstractions.authentication.base_bearer_token_authentication_provider import (
     BaseBearerTokenAuthenticationProvider,
 )
+from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.body_type import BodyType
 from msgraph.generated.models.email_address import EmailAddress
 from msgraph.generated.models.file_attachment import FileAttachment
@@ -22,11 +23,13 @@ from msgraph.generated.models.internet_message_header import InternetMessageHead
 from msgraph.generated.models.item_body import ItemBody
 from msgraph.generated.models.message import Message
 from msgraph.generated.models.recipient import Recipient
+from msgraph.generated.models.single_value_legacy_extended_property import SingleValueLegacyExtendedProperty
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
 
+from replysequence.providers.outlook import SEND_ID_PROPERTY
 from replysequence.sandbox.actions import act
 from replysequence.sandbox.headers import header_values
 from replysequence.sandbox.running import RunningSandbox, sandbox
@@ -258,3 +261,27 @@ async def test_the_graph_sdk_reads_graphs_errors(box: RunningSandbox) -> None:
     assert refused.value.response_status_code == 400
     assert getattr(refused.value, "error").code == "ErrorInvalidRecipients"  # noqa: B009 - an ODataError has it
     assert forbidden.value.response_status_code == 403
+
+
+async def test_the_graph_sdk_finds_a_sent_message_by_a_property_of_its_own(box: RunningSandbox) -> None:
+    scopes = "openid profile email offline_access Mail.Send Mail.Read"
+    token = MicrosoftApp(box).connect(PERSONAL, scope=scopes)["access_token"]
+    which = f"id eq '{SEND_ID_PROPERTY}'"
+    mark = SingleValueLegacyExtendedProperty(id=SEND_ID_PROPERTY, value="send-9")
+    async with graph_http() as http:
+        client = graph_of(box, token, http)
+        await client.me.send_mail.post(mail(BOB, single_value_extended_properties=[mark]))
+        await client.me.send_mail.post(mail(BOB))
+        messages = client.me.mail_folders.by_mail_folder_id("sentitems").messages
+        query = messages.MessagesRequestBuilderGetQueryParameters(
+            filter=f"singleValueExtendedProperties/any(ep: ep/{which} and ep/value eq 'send-9')",
+            expand=[f"singleValueExtendedProperties($filter={which})"],
+            select=["id", "conversationId"],
+        )
+        found = await messages.get(RequestConfiguration(query_parameters=query))
+    assert found is not None
+    assert found.value is not None
+    [message] = found.value
+    assert message.conversation_id
+    assert message.single_value_extended_properties is not None
+    assert [each.value for each in message.single_value_extended_properties] == ["send-9"]
