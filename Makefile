@@ -8,12 +8,17 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile
+BENCH_VENV := .venv-bench
+INSTALL := -m pip --disable-pip-version-check --no-input install --quiet --no-compile
+PIP_INSTALL := $(BIN)/python $(INSTALL)
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+BENCH := $(BENCH_VENV)/.installed
+PEERS := benchmarks/peers/requirements.txt
 TYPED := src tests $(wildcard benchmarks)
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+BENCH_ARGS ?=
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,22 +46,20 @@ format: $(DEV) ## Put the source into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(DEV) ## Run every program of benchmarks/ and print its figures
-	@for program in benchmarks/*.py benchmarks/*/__main__.py; do \
-		test -f "$$program" || continue; \
-		echo "== $${program%/__main__.py}"; \
-		$(BIN)/python "$${program%/__main__.py}" || exit 1; \
-	done
+bench: $(BENCH) ## Measure what a send costs and write docs/benchmarks.md; BENCH_ARGS="--size small bulk" narrows it
+	@REPLYSEQUENCE_TEST_POSTGRESQL_BIN="$$(scripts/find_postgresql --install)" && \
+	export REPLYSEQUENCE_TEST_POSTGRESQL_BIN && \
+	PYTHONPATH=tests $(BENCH_VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
 lock: $(DEV) ## Resolve the newest versions anew and write the lock files
 	@scripts/lock $(BIN)/uv
 
 clean: ## Remove .venv and every cache; data/ stays
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH_VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
-	@python="$$(scripts/find_python)" && echo "Making $(VENV) with $$python" && "$$python" -m venv $(VENV)
+%/bin/python:
+	@python="$$(scripts/find_python)" && echo "Making $* with $$python" && "$$python" -m venv $*
 
 $(RUNTIME): requirements/build.txt requirements/runtime.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what ReplySequence runs on, from requirements/build.txt and runtime.txt"
@@ -67,4 +70,10 @@ $(RUNTIME): requirements/build.txt requirements/runtime.txt pyproject.toml | $(B
 $(DEV): requirements/dev.txt $(RUNTIME)
 	@echo "Installing what its tests need, from requirements/dev.txt"
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(BENCH): requirements/build.txt requirements/runtime.txt $(PEERS) pyproject.toml | $(BENCH_VENV)/bin/python
+	@echo "Installing what ReplySequence runs on and is compared with, from requirements/ and $(PEERS)"
+	@$(BENCH_VENV)/bin/python $(INSTALL) --require-hashes -r requirements/build.txt -r requirements/runtime.txt -r $(PEERS)
+	@$(BENCH_VENV)/bin/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import accepting, bulk, campaign, footprint, growth, interactive
+from benchmarks import accepting, bulk, campaign, footprint, growth, interactive, mime
 from benchmarks.machine import machine, versions
 from benchmarks.programs import ROOT
 from benchmarks.report import Circumstances, Section, keep, page, table
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Section]] = {
     "campaign": campaign.measure,
     "growth": growth.measure,
     "footprint": footprint.measure,
+    "mime": lambda _: mime.measure(),
 }
 SIZES = {"full": FULL, "small": SMALL, "tiny": TINY}
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> None:
     command = f'make bench BENCH_ARGS="{" ".join(arguments)}"' if arguments else "make bench"
     with (
         tempfile.TemporaryDirectory(prefix="replysequence-bench-") as folder,
-        stage(Path(folder), SIZES[asked.size], latency=asked.latency) as on,
+        stage(Path(folder), SIZES[asked.size], latency=asked.latency, sqlite_only=asked.sqlite_only) as on,
     ):
         for name in names:
             began = time.monotonic()
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> None:
                 f"\n## {measured.title} ({time.monotonic() - began:.0f} s)\n\n{table(measured.figures)}",
                 flush=True,
             )
-            _keep(measured, results=asked.results, written=asked.page, real=asked.size == "full")
+            real = asked.size == "full" and not asked.sqlite_only
+            _keep(measured, results=asked.results, written=asked.page, real=real)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--latency", type=float, default=LATENCY, help="seconds that the stub takes for an answer"
     )
+    parser.add_argument("--sqlite-only", action="store_true", help="leave PostgreSQL out")
     parser.add_argument("--results", type=Path, help="where the figures are kept as JSON")
     parser.add_argument("--page", type=Path, help="the page to write from them")
     return parser
@@ -70,7 +73,7 @@ def _circumstances(on: Stage, command: str) -> Circumstances:
 
 
 def _keep(section: Section, *, results: Path | None, written: Path | None, real: bool) -> None:
-    """Renew one section. A run at a smaller size keeps nothing unless it is told where."""
+    """Renew one section. A run that leaves something out keeps nothing unless it is told where."""
     if not real and (results is None or written is None):
         return
     results, written = results or ROOT / "benchmarks/results.json", written or ROOT / "docs/benchmarks.md"

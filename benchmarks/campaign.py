@@ -150,7 +150,7 @@ def _campaign(stage: Stage, name: str, *, per_day: int | None) -> list[Figure]:
     heavy_each = int(stage.sizes.messages * HEAVY_SHARE) // HEAVY
     others = stage.sizes.mailboxes - HEAVY
     other_each = max(1, int(stage.sizes.messages * (1 - HEAVY_SHARE)) // others)
-    url = stage.databases[0].create(f"campaign_{name}")
+    url = stage.sqlite.create(f"campaign_{name}")
     heavy = _accepted(stage, url, mailboxes=HEAVY, each=heavy_each, first=0)
     _accepted(stage, url, mailboxes=others, each=other_each, first=HEAVY)
     run, seconds = _simulate(url, per_day=per_day, messages=HEAVY * heavy_each + others * other_each)

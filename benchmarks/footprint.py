@@ -2,15 +2,15 @@
 
 import base64
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
+from benchmarks import textbook
 from benchmarks.ledger import fill
 from benchmarks.multiplying import multiply
 from benchmarks.programs import ROOT, program, surroundings
@@ -34,13 +34,14 @@ def measure(stage: Stage) -> Section:
         title="Memory and start",
         text=TEXT.format(count=stage.sizes.long_run),
         figures=[*_memory(stage), *_starts(stage)],
+        left_out=[] if textbook.is_here() else [textbook.MISSING],
     )
 
 
 def _memory(stage: Stage) -> list[Figure]:
     count = stage.sizes.long_run
     base = min(BASE, count)
-    url = stage.databases[0].create("long_run")
+    url = stage.sqlite.create("long_run")
     each = stage.sizes.sends_each
     fill(stage.environment(url), mailboxes=base // each, drafts_each=each, accepted=True)
     multiply(url, copies=count // base - 1)
@@ -68,28 +69,41 @@ def _memory(stage: Stage) -> list[Figure]:
 
 
 def _starts(stage: Stage) -> list[Figure]:
-    url = stage.databases[0].create("starts")
-    environment = stage.environment(url)
+    ours = _our_server(stage)
+    theirs = _textbook_server(stage) if textbook.is_here() else None
+    seconds: list[float] = []
+    others: list[float] = []
+    for number in range(stage.sizes.starts):
+        seconds.append(_first_answer(ours, number=number))
+        if theirs:
+            others.append(_first_answer(theirs, number=number) - LATENCY)
+    figures = [Figure("start to first accepted request", median(seconds), "s", at_most(1))]
+    if others:
+        figures += [
+            Figure("start to first accepted request, textbook stack", median(others), "s"),
+            Figure("start of ours ÷ textbook stack", median(seconds) / median(others)),
+        ]
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How a server is started, and drafts that can be sent there."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    key: str
+    drafts: Sequence[str]
+
+
+def _our_server(stage: Stage) -> Server:
+    environment = stage.environment(stage.sqlite.create("starts"))
     [person] = fill(environment, mailboxes=1, drafts_each=stage.sizes.starts, accepted=False)
-    textbook, key, drafts = _textbook(stage)
-    ours: list[float] = []
-    theirs: list[float] = []
-    for mine, other in zip(person.drafts, drafts, strict=True):
-        ours.append(
-            _first_answer(["replysequence", "serve", "--port"], environment, key=person.key, draft_id=mine)
-        )
-        command = ["uvicorn", "benchmarks.textbook.app:app", "--log-level", "warning", "--port"]
-        theirs.append(_first_answer(command, textbook, key=key, draft_id=other) - LATENCY)
-    mine, other = median(ours), median(theirs)
-    return [
-        Figure("start to first accepted request", mine, "s", at_most(1)),
-        Figure("start to first accepted request, textbook stack", other, "s"),
-        Figure("ours ÷ textbook stack", mine / other),
-    ]
+    return Server(["replysequence", "serve", "--port"], environment, person.key, person.drafts)
 
 
-def _textbook(stage: Stage) -> tuple[dict[str, str], str, Sequence[str]]:
-    """The environment of a textbook stack on a filled database, an API key, and drafts."""
+def _textbook_server(stage: Stage) -> Server:
+    """The textbook stack on a filled database."""
     environment = {
         "TEXTBOOK_DATABASE_URL": f"sqlite+aiosqlite:///{stage.folder / 'textbook_starts.db'}",
         "TEXTBOOK_KEY": base64.urlsafe_b64encode(bytes(32)).decode(),
@@ -103,30 +117,29 @@ def _textbook(stage: Stage) -> tuple[dict[str, str], str, Sequence[str]]:
     ) as server:
         server.hear()
     pairs = json.loads(work.read_text())
-    return environment, pairs[0][0], [draft for _, draft in pairs]
+    command = ["uvicorn", "benchmarks.textbook.app:app", "--log-level", "warning", "--port"]
+    return Server(command, environment, pairs[0][0], [draft for _, draft in pairs])
 
 
-def _first_answer(
-    command: Sequence[str], environment: Mapping[str, str], *, key: str, draft_id: str
-) -> float:
+def _first_answer(server: Server, *, number: int) -> float:
     """Start a server, and send a draft as soon as it listens; seconds until it was accepted."""
     port = _free_port()
     began = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", *command, str(port)],
+        [sys.executable, "-m", *server.command, str(port)],
         cwd=ROOT,
-        env={**surroundings(), **environment},
+        env={**surroundings(), **server.environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            while not _accepts(port, key=key, draft_id=draft_id):
-                assert process.poll() is None, f"{command[0]} ended at its start"
-                assert time.monotonic() - began < STARTS_WITHIN, f"{command[0]} does not answer"
+            while not _accepts(port, key=server.key, draft_id=server.drafts[number]):
+                assert process.poll() is None, f"{server.command[0]} ended at its start"
+                assert time.monotonic() - began < STARTS_WITHIN, f"{server.command[0]} does not answer"
                 time.sleep(0.002)
             return time.monotonic() - began
         finally:
-            os.kill(process.pid, signal.SIGTERM)
+            process.terminate()
             process.wait()
 
 

@@ -36,5 +36,5 @@ def tell(**facts: Any) -> None:
 
 async def hear() -> str:
     """The next line from who started this program, empty once they are gone."""
-    line = await asyncio.to_thread(sys.stdin.readline)
+    line: str = await asyncio.to_thread(sys.stdin.readline)
     return line.strip()

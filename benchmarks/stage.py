@@ -84,7 +84,7 @@ TINY = Sizes(
     sends_each=2,
     calls=4,
     requests=8,
-    one_by_one=3,
+    one_by_one=2,
     at_once=(2, 4),
     too_many=6,
     rows=(20, 40),
@@ -104,10 +104,15 @@ class Stage:
     stub: Program
     providers: Providers
     databases: Sequence[Databases]
+    """SQLite first, and always."""
     server: int | None
     """The process id of the PostgreSQL server."""
     left_out: Sequence[str]
     versions: Sequence[str]
+
+    @property
+    def sqlite(self) -> Databases:
+        return self.databases[0]
 
     def environment(self, database_url: str) -> dict[str, str]:
         """The settings of a program on this database."""
@@ -115,26 +120,29 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, sizes: Sizes, *, latency: float = LATENCY) -> Iterator[Stage]:
-    """Start the stub, and PostgreSQL where there is one; both end with the block."""
+def stage(
+    folder: Path, sizes: Sizes, *, latency: float = LATENCY, sqlite_only: bool = False
+) -> Iterator[Stage]:
+    """Start the stub, and PostgreSQL where it is wanted and there is one; both end with the block."""
     with ExitStack() as running:
         authority = folder / "authority.pem"
         stub = running.enter_context(program("benchmarks.stub", str(authority), str(latency), folder=folder))
         providers = Providers(f"https://127.0.0.1:{stub.hear()['port']}", authority)
         databases: list[Databases] = [SqliteFiles(folder)]
-        left_out: list[str] = []
         versions: list[str] = []
+        left_out: list[str] = []
         server = None
-        try:
-            started = running.enter_context(
-                running_postgresql(find_program("postgresql"), settings=AS_IN_LIFE)
-            )
-        except ProgramMissing:
-            left_out.append("PostgreSQL, because there is no server on this machine.")
-        else:
-            databases.append(PostgresqlServer(started))
-            server, version = _about(started.url("postgres"))
-            versions.append(version)
+        if not sqlite_only:
+            try:
+                started = running.enter_context(
+                    running_postgresql(find_program("postgresql"), settings=AS_IN_LIFE)
+                )
+            except ProgramMissing:
+                left_out.append("PostgreSQL, because there is no server on this machine.")
+            else:
+                databases.append(PostgresqlServer(started))
+                server, version = _about(started.url("postgres"))
+                versions.append(version)
         yield Stage(folder, sizes, stub, providers, databases, server, left_out, versions)
 
 
