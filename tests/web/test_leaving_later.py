@@ -91,6 +91,19 @@ def test_a_click_can_be_undone_and_the_draft_sent_again(web: RunningApp, berlin:
     assert again["id"] != made_send["id"]
 
 
+def test_a_draft_that_was_changed_since_still_offers_to_take_the_earlier_version_back(
+    berlin: Visitor,
+) -> None:
+    waiting = read(berlin, send(berlin, action="send"))
+    draft = f"/drafts/{waiting['draft_id']}"
+    assert "What you change here is a new version" in page(berlin, draft)
+    submit(berlin, draft, **FIELDS, subject="Better", version="1", action="save")
+    shown = page(berlin, draft)
+    assert "Leaves in a few seconds." in shown
+    assert "That is an earlier version of this draft." in shown
+    assert "Undo sending Later" in shown
+
+
 def test_a_program_has_no_time_to_undo(web: RunningApp, berlin: Visitor) -> None:
     program = web.program("Bertha")
     draft = made(
