@@ -69,7 +69,14 @@ class PostgreSQL:
 
 @contextmanager
 def running_postgresql(programs: Path, *, settings: Mapping[str, str] = SETTINGS) -> Iterator[PostgreSQL]:
-    """Starts a server from the folder `programs`, and ends it with all its data.
+    """Starts a server from the folder `programs`, and ends it with all its data. Raises ServerDied."""
+    with cluster(programs, settings=settings) as it:
+        yield it.start()
+
+
+@contextmanager
+def cluster(programs: Path, *, settings: Mapping[str, str] = SETTINGS) -> Iterator["Cluster"]:
+    """A server's data, made with the programs of that folder; at the end the server stops and the data goes.
 
     PostgreSQL refuses to run as root: then it runs as an unprivileged account of this machine.
     Raises ServerDied.
@@ -82,14 +89,45 @@ def running_postgresql(programs: Path, *, settings: Mapping[str, str] = SETTINGS
         initialise = [str(programs / "initdb"), "--pgdata", str(home / "data"), *INITDB_ARGUMENTS]
         if _popen(account, initialise, home=home).wait() != 0:
             raise ServerDied((home / "log").read_text(errors="replace"))
-        process, server = _start(programs, account, home=home, settings=settings)
+        made = Cluster(programs, home, account, settings)
         try:
-            yield server
+            yield made
         finally:
-            process.send_signal(signal.SIGQUIT)  # "immediate": nothing is worth keeping
-            process.wait()
+            made.stop()
     finally:
         shutil.rmtree(home)
+
+
+@dataclass
+class Cluster:
+    """A server that can be stopped and started again, with the same data at the same port."""
+
+    programs: Path
+    home: Path
+    account: pwd.struct_passwd | None
+    settings: Mapping[str, str]
+    _process: subprocess.Popen[bytes] | None = None
+    _server: PostgreSQL | None = None
+
+    def start(self) -> PostgreSQL:
+        """Returns once the server takes connections. Raises ServerDied."""
+        options = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
+        for _ in range(TRIES):  # a port that was free may be taken a moment later: then another one is tried
+            server = self._server or PostgreSQL(port=_free_port())
+            where = ["-D", str(self.home / "data"), "-k", str(self.home), "-p", str(server.port)]
+            command = [str(self.programs / "postgres"), *where, *options]
+            process = _popen(self.account, command, home=self.home)
+            if _answers(process, server):
+                self._process, self._server = process, server
+                return server
+        raise ServerDied((self.home / "log").read_text(errors="replace"))
+
+    def stop(self) -> None:
+        """As `pg_ctl stop -m immediate`: no connection is closed, no checkpoint written."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
 
 
 def _unprivileged_account() -> pwd.struct_passwd:
@@ -117,20 +155,6 @@ def _popen(account: pwd.struct_passwd | None, command: list[str], *, home: Path)
             extra_groups=[] if account else None,
             start_new_session=True,  # an interrupt at the terminal is pytest's to handle
         )
-
-
-def _start(
-    programs: Path, account: pwd.struct_passwd | None, *, home: Path, settings: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], PostgreSQL]:
-    """A port that was free may be taken a moment later: then another one is tried."""
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    for _ in range(TRIES):
-        server = PostgreSQL(port=_free_port())
-        where = ["-D", str(home / "data"), "-k", str(home), "-p", str(server.port)]
-        process = _popen(account, [str(programs / "postgres"), *where, *options], home=home)
-        if _answers(process, server):
-            return process, server
-    raise ServerDied((home / "log").read_text(errors="replace"))
 
 
 def _free_port() -> int:
