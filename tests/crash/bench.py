@@ -1,29 +1,25 @@
 """What crash tests on one kind of database share: people with connected accounts, the sandbox, a nursery.
 
-with bench(server, folder) as it, it.database() as url:
-    process = it.bear(url)
+with bench(server, folder) as it, it.stage() as stage:
+    process = stage.bear()
 """
 
 import asyncio
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import true, update
-
-from crash.nursery import Nursery, Process, nursery
-from replysequence.domain.send import CLAIMABLE
+from crash.nursery import Nursery, nursery
+from crash.stage import Person, Stage
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
-from replysequence.storage.database import Transaction, now
+from replysequence.storage.database import Database
 from replysequence.storage.migrations import upgrade
-from replysequence.storage.tables import email_connections, routes, sends
 from support.office import DANA, DANA_AT_CONTOSO, PUBLIC_URL, Office, opening
 
 VENDORS = {"gmail": Vendor.GOOGLE, "outlook": Vendor.MICROSOFT, "resend": Vendor.RESEND}
@@ -68,37 +64,28 @@ class SqliteFolder:
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody with an account here, an API key and drafts that nobody has sent."""
-
-    id: str
-    key: str
-    draft: str
-    other_draft: str
-    large_draft: str
-
-
-@dataclass(frozen=True)
 class Bench:
     """`people` holds, by the name of a provider, somebody whose sends leave through it."""
 
     server: Server
     nursery: Nursery
     box: RunningSandbox
-    environ: Mapping[str, str]
-    people: Mapping[str, Person]
+    environ: dict[str, str]
+    people: dict[str, Person]
     furnished: str
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The URL of a database with everybody in it and nothing sent; it is removed afterwards."""
+    def stage(self) -> Iterator[Stage]:
+        """A database with everybody in it and nothing sent; it is removed afterwards."""
         name = f"crash_{next(_numbers)}"
-        yield self.server.create(name, template=self.furnished)
+        url = self.server.create(name, template=self.furnished)
+        environ = {**self.environ, "DATABASE_URL": url}
+        with (
+            closing(Database.open(url)) as database,
+            Stage(database, self.box, self.people, self.nursery, environ).open() as stage,
+        ):
+            yield stage
         self.server.drop(name)
-
-    def bear(self, url: str, *, failpoint: str = "", ahead: float = 0.0) -> Process:
-        """A process of the app on the database at `url`."""
-        return self.nursery.bear({**self.environ, "DATABASE_URL": url}, failpoint=failpoint, ahead=ahead)
 
 
 @contextmanager
@@ -136,29 +123,9 @@ async def _person(office: Office, via: str) -> Person:
     _, key = await office.app.services.signing_in.create_api_key(user_id, name="crash tests")
     return Person(
         id=user_id,
+        via=via,
         key=key.reveal(),
         draft=(await office.draft(user_id)).id,
         other_draft=(await office.draft(user_id)).id,
         large_draft=(await office.draft(user_id, text=LARGE)).id,
     )
-
-
-def make_due(transaction: Transaction) -> None:
-    """As if every backoff, pause and lease had passed. What has no time, or is due and was forgotten, stays so."""
-    moment = now(transaction)
-    past = moment - timedelta(seconds=1)
-    waiting = sends.c.state.in_(CLAIMABLE)
-    for column, which in (
-        (sends.c.next_at, waiting),
-        (routes.c.next_at, true()),
-        (routes.c.paused_until, true()),
-        (routes.c.paced_until, true()),
-        (email_connections.c.refresh_until, true()),
-    ):
-        later = update(column.table).where(column > moment, which)
-        transaction.execute(later.values({column: past}))
-
-
-def expire_access_tokens(transaction: Transaction) -> None:
-    """As if every access token had reached its end."""
-    transaction.execute(update(email_connections).values(access_token_expires_at=now(transaction)))

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from crash.fleet import until
 from support.plain_http import Answer, call
 
 PATIENCE = 60.0
@@ -66,6 +67,16 @@ class Process:
         """Let it go on after it stood still."""
         self._signal(signal.SIGUSR1)
 
+    def turn(self) -> None:
+        """Take its room away, or give it back, whichever it has not."""
+        times = len(self._all("turned")) + 1
+        self._signal(signal.SIGUSR2)
+        self.wait_for("turned", times=times)
+
+    def logged(self, event: str, *, times: int = 1) -> None:
+        """Wait until its log holds this event so many times."""
+        until(lambda: self.log.read_text(errors="replace").count(f'"{event}"') >= times, what=event)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self._signal(signal.SIGKILL)
@@ -106,10 +117,12 @@ class Nursery:
         self._listener = threading.Thread(target=self._listen, args=(program.stdout,), daemon=True)
         self._listener.start()
 
-    def bear(self, environ: Mapping[str, str], *, failpoint: str = "", ahead: float = 0.0) -> Process:
-        """A new process with exactly this environment, and its clock so many seconds ahead.
+    def bear(
+        self, environ: Mapping[str, str], *, failpoint: str = "", ahead: float = 0.0, shortage: str = ""
+    ) -> Process:
+        """A new process with exactly this environment. Returns at once; its port is known when it listens.
 
-        Returns at once; its port is known when it listens.
+        `ahead`: seconds that its clock is ahead. `shortage`: what :meth:`Process.turn` takes away and gives back.
         """
         name = f"process-{next(self._numbers)}"
         process = Process(name, self._folder / f"{name}.log")
@@ -120,6 +133,7 @@ class Nursery:
             "log": str(process.log),
             "failpoint": failpoint,
             "ahead": ahead,
+            "shortage": shortage,
         }
         self._orders.write(json.dumps(order) + "\n")
         self._orders.flush()

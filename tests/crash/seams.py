@@ -53,12 +53,15 @@ _ERRORS: Final[Mapping[str, Callable[[], Exception]]] = {
 Effect = Callable[[], None]
 
 
-def arm(failpoint: str, *, effects: Mapping[str, Effect], reached: Effect) -> None:
-    """Wrap the seam of `failpoint` in this process. `reached` is called once, just before the effect."""
+def arm(failpoint: str, *, effects: Mapping[str, Effect], tell: Callable[[str], None]) -> None:
+    """Wrap the seam of `failpoint` in this process.
+
+    It tells that the seam was `reached` just before the effect, and `failed` when its transaction fails after it.
+    """
     place, _, what = failpoint.partition(":")
     seam, _, moment = place.partition(".")
     error = _NOT_CONFIRMED.get(moment) if what == "error" else _ERRORS.get(what)
-    point = _Point(effects.get(what) or _raising(error), reached)
+    point = _Point(effects.get(what) or _raising(error), tell)
     if seam == "http":
         _wrap_exchange(point, moment)
     else:
@@ -79,13 +82,13 @@ class _Point:
     """Strikes once."""
 
     effect: Effect
-    reached: Effect
+    tell: Callable[[str], None]
     struck: bool = False
 
     def strike(self) -> None:
         if not self.struck:
             self.struck = True
-            self.reached()
+            self.tell("reached")
             self.effect()
 
 
@@ -106,7 +109,12 @@ def _wrap_transactions(point: _Point, seam: str, moment: str) -> None:
                 point.strike()
             return result
 
-        result = await plain(self, inside)
+        try:
+            result = await plain(self, inside)
+        except DatabaseUnavailable:
+            if point.struck:
+                point.tell("failed")
+            raise
         if moment == "after" and not _idle(result):
             point.strike()
         return result

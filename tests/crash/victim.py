@@ -4,7 +4,7 @@ It loads the app once and forks a process for each order that it reads, one JSON
 a process of its own at the price of a fork. The app holds no failpoint: the process itself wraps the one seam
 that its order names, and then runs :func:`replysequence.app.serve` as `replysequence serve` does.
 
-    {"name": "victim-1", "environ": {…}, "log": "…", "failpoint": "begin.after:die", "ahead": 0}
+    {"name": "victim-1", "environ": {…}, "log": "…", "failpoint": "begin.after:die", "ahead": 0, "shortage": ""}
 
 What becomes of the processes stands on standard output, one JSON object a line: `listening`, `reached`, `stalled`,
 `reaped`, `ended`. When its input ends, everybody ends.
@@ -26,6 +26,7 @@ from typing import Any
 import uvloop
 
 from crash import seams
+from crash.room import ROOMS
 from replysequence import app, logs, settings
 from replysequence.services.dispatching import Dispatching
 
@@ -99,9 +100,16 @@ async def _run(order: dict[str, Any], say: Say) -> None:
         assert hasattr(import_module(module), name), f"{module} has no {name} any more"
         setattr(import_module(module), name, seconds)
     _tell_reaping(say)
+    room = ROOMS[order["shortage"] or "writes"]()
+
+    def turn() -> None:
+        room.turn()
+        say("turned")
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR2, turn)
     if order["failpoint"]:
-        effects: dict[str, seams.Effect] = {"die": die, "stall": partial(stall, say)}
-        seams.arm(order["failpoint"], effects=effects, reached=partial(say, "reached"))
+        effects: dict[str, seams.Effect] = {"die": die, "stall": partial(stall, say), "turn": turn}
+        seams.arm(order["failpoint"], effects=effects, tell=say)
     read = settings.read(os.environ)
     logs.set_up(read.log_level)
     app.prepare(read)
