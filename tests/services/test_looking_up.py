@@ -1,93 +1,25 @@
 """Looking for sends of unknown outcome: found settles, not found never does, and nothing is ever sent again."""
 
 import asyncio
-import re
-from datetime import timedelta
-from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from replysequence.domain.connection import Connection
-from replysequence.domain.errors import Conflict, ConnectFailed, NotFound, TooManyRequests
-from replysequence.domain.event import Event, Kind
+from replysequence.domain.errors import Conflict, NotFound, TooManyRequests
+from replysequence.domain.event import Kind
 from replysequence.domain.looking import LOOKS_AFTER
-from replysequence.domain.send import Send, State, Verdict
-from replysequence.providers.gmail import LOOK_SCOPE
+from replysequence.domain.send import State, Verdict
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.actions import act
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.storage import looks
 from replysequence.storage.database import Transaction, now
-from replysequence.storage.tables import events, routes, send_attempts, sends
-from support.consent import cancel
-from support.office import DANA, DANA_AT_CONTOSO, DANA_AT_HOME, Office, Opening
+from replysequence.storage.tables import routes
+from support.looking import DANA_AT_OUTLOOK, allow, asked, look, looked, pass_minutes, unknown, watch
+from support.office import DANA, Opening
 
-DANA_AT_OUTLOOK = "dana.reyes@outlook.example"
 MINUTES = [round(after.total_seconds() / 60) for after in LOOKS_AFTER]
-_STARTED = send_attempts.c.started_at
-SEND_SCOPE = "https://www.googleapis.com/auth/gmail.send"
-
-
-async def allow(
-    it: Office, mine: Connection, *, account: str | None = None, untick: tuple[str, ...] = ()
-) -> Any:
-    """Its owner lets us look in the Sent folder of `mine`; the flow's end."""
-    more: dict[str, Any] = {"untick": untick} if untick else {}
-    parameters = await it.consent(
-        mine.user_id,
-        account=account or mine.email,
-        provider=mine.provider,
-        connection_id=mine.id,
-        look_up=True,
-        **more,
-    )
-    return await it.finish(mine.user_id, parameters, provider=mine.provider)
-
-
-async def unknown(
-    it: Office, user_id: str, *, left: bool, vendor: Vendor = Vendor.GOOGLE, **draft: Any
-) -> Send:
-    """A send of which nobody knows whether it left."""
-    kind = "close_after_acceptance" if left else "close_before_acceptance"
-    it.box.world.faults.arm(Fault(kind=kind, vendor=vendor))
-    send = await it.sent(user_id, **draft)
-    assert send.state is State.UNKNOWN
-    return send
-
-
-async def pass_minutes(it: Office, minutes: float) -> None:
-    """As if so much time had passed, here and at the vendors."""
-    it.box.world.clock.advance(minutes * 60)
-    await it.app.database.transaction(_age, by=timedelta(minutes=minutes))
-
-
-def _age(transaction: Transaction, *, by: timedelta) -> None:
-    for table, column in ((sends, sends.c.updated_at), (events, events.c.at), (send_attempts, _STARTED)):
-        for was in transaction.execute(select(column).distinct()).scalars().all():
-            transaction.execute(update(table).where(column == was).values({column: was - by}))
-    transaction.execute(update(routes).values(paced_until=None))
-
-
-async def look(it: Office) -> int:
-    return await it.app.services.looking_up.look()
-
-
-def looked(send: Send) -> list[Event]:
-    return [event for event in send.events if event.kind is Kind.SEND_LOOKED_FOR]
-
-
-def asked(it: Office) -> int:
-    """How often anybody was asked what lies in a Sent folder, once `watch` was called."""
-    return len([each for each in it.box.world.faults.strikes if each.endpoint is Endpoint.LOOK_UP])
-
-
-def watch(it: Office) -> None:
-    for vendor in (Vendor.GOOGLE, Vendor.MICROSOFT):
-        it.box.world.faults.arm(
-            Fault(kind="slow", vendor=vendor, endpoint=Endpoint.LOOK_UP, count=None, delay_seconds=0)
-        )
 
 
 @pytest.mark.parametrize("lag", [0, 3, 7, 10])
@@ -289,10 +221,11 @@ async def test_a_look_takes_its_room_in_the_pace_of_the_mailbox(office: Opening)
         assert (await it.sent(alice)).state is State.QUEUED
 
 
-def _paced_until(transaction: Transaction, *, route_id: str) -> Any:
-    return transaction.execute(
-        routes.select().with_only_columns(routes.c.paced_until).where(routes.c.id == route_id)
+def _paced_until(transaction: Transaction, *, route_id: str) -> datetime:
+    until: datetime = transaction.execute(
+        select(routes.c.paced_until).where(routes.c.id == route_id)
     ).scalar_one()
+    return until
 
 
 async def test_a_disconnected_account_is_not_looked_into(office: Opening) -> None:
@@ -380,128 +313,6 @@ async def test_the_page_is_told_when_it_was_looked_for_and_when_next(office: Ope
         assert [(each.minutes, each.problem) for each in standing.done] == [(2, None), (10, "look_unclear")]
         assert standing.in_vain == (2,)
         assert standing.next_at == same.updated_at + LOOKS_AFTER[2]
-
-
-async def test_the_extra_consent_asks_for_everything_so_that_nothing_is_lost(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice)
-        assert LOOK_SCOPE not in mine.scopes
-        url = await it.app.services.connecting.start(
-            alice, provider="gmail", session_hash="a" * 64, connection_id=mine.id, look_up=True
-        )
-        scopes = parse_qs(urlsplit(url).query)["scope"][0].split()
-        assert {SEND_SCOPE, LOOK_SCOPE} <= set(scopes)
-
-        done = await allow(it, mine)
-
-        assert done.may_look is True
-        [after] = await it.connections(alice)
-        assert after.id == mine.id
-        assert after.look_up
-        assert after.scopes == mine.scopes | {LOOK_SCOPE}
-        assert (await it.sent(alice)).state is State.SENT
-
-
-async def test_who_does_not_let_us_look_can_send_as_before(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice)
-        assert (await allow(it, mine, untick=(LOOK_SCOPE,))).may_look is False
-        [after] = await it.connections(alice)
-        assert not after.look_up
-        assert (await it.sent(alice)).state is State.SENT
-
-        with pytest.raises(ConnectFailed) as refused:
-            await allow(it, mine, untick=(SEND_SCOPE,))
-        assert refused.value.code == "look_up_refused"
-        assert refused.value.details["reason"] == "scope_missing"
-        [same] = await it.connections(alice)
-        assert same.token_generation == after.token_generation
-        await it.expire_access_tokens()
-        assert (await it.sent(alice)).state is State.SENT
-
-
-async def test_a_cancelled_consent_to_look_changes_nothing(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice)
-        url = await it.app.services.connecting.start(
-            alice, provider="gmail", session_hash="a" * 64, connection_id=mine.id, look_up=True
-        )
-        back = await asyncio.to_thread(cancel, re.sub(r"login_hint=[^&]*&", "", url), account=DANA)
-        with pytest.raises(ConnectFailed) as refused:
-            await it.finish(alice, parse_qsl(urlsplit(back).query))
-        assert refused.value.code == "look_up_refused"
-        assert "leave as before" in refused.value.message
-        assert await it.connections(alice) == [mine]
-
-
-async def test_another_account_that_is_chosen_is_not_looked_into(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice)
-        done = await allow(it, mine, account=DANA_AT_HOME)
-        assert done.wanted_email == DANA
-        assert [each.look_up for each in await it.connections(alice)] == [False, False]
-
-
-async def test_a_reconnect_asks_again_for_what_was_allowed(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice)
-        await allow(it, mine)
-        act(it.box.world, it.box.world.accounts.at(Vendor.GOOGLE, DANA), "remove_access")
-        await it.expire_access_tokens()
-        send = await it.sent(alice)
-        assert send.state is State.WAITING
-
-        parameters = await it.consent(alice, connection_id=mine.id)
-        await it.finish(alice, parameters)
-
-        [after] = await it.connections(alice)
-        assert after.look_up
-        assert LOOK_SCOPE in after.scopes
-        await it.work()
-        assert (await it.get(send)).state is State.SENT
-
-
-async def test_an_administrator_is_asked_for_what_looking_takes(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice, account=DANA_AT_CONTOSO, provider="outlook")
-        with pytest.raises(ConnectFailed) as refused:
-            await allow(it, mine)
-        assert refused.value.code == "look_up_refused"
-        link = parse_qs(urlsplit(str(refused.value.details["admin_consent_url"])).query)
-        assert "https://graph.microsoft.com/Mail.Read" in link["scope"][0].split()
-        assert (await it.sent(alice)).state is State.SENT
-
-
-async def test_a_permission_that_was_taken_back_at_the_provider_costs_the_looks_only(office: Opening) -> None:
-    async with office() as it:
-        alice = await it.person("Alice")
-        mine = await it.connect(alice, account=DANA_AT_OUTLOOK, provider="outlook")
-        await allow(it, mine)
-        [grant] = it.box.world.credentials.grants.values()
-        assert "Mail.Read" in grant.scopes
-        await it.expire_access_tokens()
-        assert (await it.sent(alice)).state is State.SENT
-        [still] = await it.connections(alice)
-        assert "Mail.Read" in still.scopes
-
-        grant.scopes.discard("Mail.Read")
-        await it.expire_access_tokens()
-        assert (await it.sent(alice)).state is State.SENT
-
-        [after] = await it.connections(alice)
-        assert after.status.value == "active"
-        assert "Mail.Read" not in after.scopes
-        watch(it)
-        await unknown(it, alice, left=True, vendor=Vendor.MICROSOFT)
-        await pass_minutes(it, 2)
-        assert await look(it) == 0
-        assert asked(it) == 0
 
 
 async def test_others_sends_in_the_same_folder_are_not_read(office: Opening) -> None:
