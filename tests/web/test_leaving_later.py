@@ -292,6 +292,8 @@ def test_what_waits_for_the_provider_says_about_when_it_leaves_and_why(
     waiting = made(program("POST", "/api/drafts/send", json_body={"draft_id": draft["id"]}), status=202)
     while not waiting["attempts"] or waiting["state"] != "queued":
         waiting = made(program("GET", f"/api/sends/{waiting['id']}"), status=200)
+    # A page that shows a long wait does not ask every second.
+    assert 'hx-trigger="every 30s"' in berlin("GET", f"/sends/{waiting['id']}", headers=HTML).text
     due = datetime.fromisoformat(waiting["next_at"]).astimezone(zone("Europe/Berlin"))
     for path in (f"/sends/{waiting['id']}", "/sends"):
         shown = page(berlin, path)
