@@ -25,8 +25,11 @@ def test_a_look_is_due_at_each_planned_moment_and_none_after_the_last() -> None:
     for over, after in enumerate(LOOKS_AFTER):
         assert looks_due(unknown_since=AT, at=AT + after - SECOND) == over
         assert looks_due(unknown_since=AT, at=AT + after) == over + 1
-        assert next_look(unknown_since=AT, looks=over) == AT + after
-    assert next_look(unknown_since=AT, looks=len(LOOKS_AFTER)) is None
+        assert next_look(unknown_since=AT, looks=over, at=AT) == AT + after
+    assert next_look(unknown_since=AT, looks=len(LOOKS_AFTER), at=AT) is None
+    late = AT + LOOKED_FOR_WITHIN
+    assert next_look(unknown_since=AT, looks=0, at=late - SECOND) == late - SECOND
+    assert next_look(unknown_since=AT, looks=0, at=late) is None
     assert looks_due(unknown_since=AT, at=AT + LOOKED_FOR_WITHIN) == len(LOOKS_AFTER)
 
 

@@ -13,6 +13,8 @@ def looks_due(*, unknown_since: datetime, at: datetime) -> int:
     return sum(at >= unknown_since + after for after in LOOKS_AFTER)
 
 
-def next_look(*, unknown_since: datetime, looks: int) -> datetime | None:
-    """When the next planned look is due, once so many are over; none after the last."""
-    return unknown_since + LOOKS_AFTER[looks] if looks < len(LOOKS_AFTER) else None
+def next_look(*, unknown_since: datetime, looks: int, at: datetime) -> datetime | None:
+    """When the next planned look is due, seen from ``at``, once so many are over; none after the last."""
+    if looks >= len(LOOKS_AFTER) or at >= unknown_since + LOOKED_FOR_WITHIN:
+        return None
+    return max(at, unknown_since + LOOKS_AFTER[looks])

@@ -105,7 +105,7 @@ class LookingUp:
         if not isinstance(mailbox, Searchable):
             return None
         try:
-            mine, over = await self._database.read(
+            mine, over, at = await self._database.read(
                 _standing, user_id=user_id, connection_id=send.route.connection_id, send_id=send.id
             )
         except NotFound:  # disconnected meanwhile
@@ -117,7 +117,7 @@ class LookingUp:
             allowed=usable,
             connection=mine,
             done=tuple(_done(event, since=send.updated_at) for event in send.events if event.kind is _LOOKED),
-            next_at=next_look(unknown_since=send.updated_at, looks=over) if usable else None,
+            next_at=next_look(unknown_since=send.updated_at, looks=over, at=at) if usable else None,
         )
 
     def _cost(self, via: str, email: str) -> Cost:
@@ -205,9 +205,9 @@ def _take(
 
 def _standing(
     transaction: Transaction, *, user_id: str, connection_id: str, send_id: str
-) -> tuple[Connection, int]:
+) -> tuple[Connection, int, datetime]:
     mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
-    return mine, looks.over(transaction, send_id=send_id)
+    return mine, looks.over(transaction, send_id=send_id), now(transaction)
 
 
 def _record(transaction: Transaction, look: Look, *, found: Found | None, problem: str | None) -> bool:
