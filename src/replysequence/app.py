@@ -28,6 +28,7 @@ from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
 from replysequence.services.telling import Telling
 from replysequence.services.tokens import Tokens
+from replysequence.services.watching import Watching
 from replysequence.settings import Settings
 from replysequence.storage import incarnations, keys, migrations, vault
 from replysequence.storage.database import Database, now
@@ -136,12 +137,19 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             registry=registry,
             public_url=settings.public_url,
         )
+        watching = Watching(database=database, registry=registry)
         dispatching = Dispatching(
-            database=database, registry=registry, tokens=tokens, outcomes=outcomes, incarnation=incarnation.id
+            database=database,
+            registry=registry,
+            tokens=tokens,
+            outcomes=outcomes,
+            watching=watching,
+            incarnation=incarnation.id,
         )
         worker = Worker(
             database=database,
             dispatching=dispatching,
+            watching=watching,
             disconnecting=disconnecting,
             telling=Telling(database=database, registry=registry, public_url=settings.public_url),
             looking_up=looking_up,

@@ -13,6 +13,7 @@ from replysequence.services.looking_up import LookingUp
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
 from replysequence.services.tidying import tidy
+from replysequence.services.watching import Watching
 from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Database
 from replysequence.storage.incarnations import Incarnation
@@ -31,6 +32,8 @@ TELL_EVERY = 5.0
 """Seconds between two looks for people who are to be told that their account broke."""
 TIDY_EVERY = 3600.0
 """Seconds between two rounds of removing what is over."""
+WATCH_EVERY = 1.0
+"""Seconds between two looks whether a provider fails, or works again."""
 LOOK_UP_EVERY = 10.0
 """Seconds between two rounds of looking for sends of unknown outcome."""
 FINISH_WITHIN = 150.0
@@ -46,6 +49,7 @@ class Worker:
         *,
         database: Database,
         dispatching: Dispatching,
+        watching: Watching,
         disconnecting: Disconnecting,
         telling: Telling,
         looking_up: LookingUp,
@@ -54,6 +58,7 @@ class Worker:
         self._database = database
         self._incarnation = incarnation
         self._dispatching = dispatching
+        self._watching = watching
         self._disconnecting = disconnecting
         self._looking_up = looking_up
         self._telling = telling
@@ -70,6 +75,7 @@ class Worker:
             asyncio.create_task(_now_and_then(self._look_after_the_dead, every=REAP_EVERY), name="reaper"),
             asyncio.create_task(_now_and_then(self._tidy, every=TIDY_EVERY), name="tidier"),
             asyncio.create_task(_now_and_then(self._tell, every=TELL_EVERY), name="teller"),
+            asyncio.create_task(_now_and_then(self._watch, every=WATCH_EVERY), name="watcher"),
             asyncio.create_task(_now_and_then(self._look_up, every=LOOK_UP_EVERY), name="looker"),
         ]
         try:
@@ -140,6 +146,9 @@ class Worker:
 
     async def _tidy(self) -> None:
         await tidy(self._database)
+
+    async def _watch(self) -> None:
+        await self._watching.look()
 
     async def _look_up(self) -> None:
         await self._looking_up.look()

@@ -7,7 +7,7 @@ error that comes back decides what follows, and nothing else is looked at.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -34,6 +34,7 @@ from replysequence.providers.registry import Registry
 from replysequence.services.batching import Batch
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.tokens import Tokens, Usable
+from replysequence.services.watching import Exchange, Watching
 from replysequence.storage import attachments, claims, endings, frozen, incarnations
 from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database, Transaction, now
@@ -57,19 +58,25 @@ OPERATOR_WAIT = timedelta(minutes=5)
 _SHORTEST_RETRY = 0.2
 _LONGEST_RETRY = 5.0
 
-Exchange = Callable[[], Awaitable[Receipt]]
-
 
 class Dispatching:
     """The verbs of a worker: claim, carry out, reap. One object for each incarnation."""
 
     def __init__(
-        self, *, database: Database, registry: Registry, tokens: Tokens, outcomes: Outcomes, incarnation: str
+        self,
+        *,
+        database: Database,
+        registry: Registry,
+        tokens: Tokens,
+        outcomes: Outcomes,
+        watching: Watching,
+        incarnation: str,
     ) -> None:
         self._database = database
         self._registry = registry
         self._tokens = tokens
         self._outcomes = outcomes
+        self._watching = watching
         self._incarnation = incarnation
         self._in_hand: set[tuple[str, int]] = set()
         self._may_hold_more = False
@@ -137,7 +144,8 @@ class Dispatching:
         stands.
         """
         try:
-            await self._write(claimed, await self._attempt(claimed))
+            ending = await self._attempt(claimed)
+            await self._write(claimed, self._watching.while_down(claimed, ending))
         except AttemptLost:
             _log.info("attempt.lost", send_id=claimed.id, attempt=claimed.attempt)
         except Exception:
@@ -156,11 +164,12 @@ class Dispatching:
         except AttemptLost:  # cancelled, or taken over: nothing of ours is wrong
             raise
         except ReplySequenceError as error:
+            self._watching.not_begun(claimed, error)
             return ending_of(error, claimed=claimed, at=await self._clock(), phase="claimed")
         except Exception as error:  # noqa: BLE001 - a bug must not lose the send; not a byte has left
             _log.error("attempt.crashed", send_id=claimed.id, phase="claimed", error=error)
             return _again(claimed, at=await self._clock(), reason="internal_error", phase="claimed")
-        return await self._exchange(claimed, exchange)
+        return await self._exchange(claimed, self._watching.watched(claimed, exchange))
 
     async def _too_late(self, claimed: Claimed) -> Ending | None:
         """The ending of what may not leave any more: its time is over, or a relay would no longer know its key."""

@@ -230,6 +230,8 @@ email_connections = Table(
     _moment("updated_at"),
     # Whether its owner lets us look in the Sent folder; that we can is in the scopes.
     Column("look_up", Boolean, nullable=False, server_default=false()),
+    # Since when the provider refuses to renew its tokens; none once it has renewed them.
+    _moment("refused_since", nullable=True),
     UniqueConstraint("user_id", "provider", "issuer", "subject"),
     CheckConstraint(_one_of("status", ConnectionStatus), name="status"),
     Index(
@@ -295,6 +297,7 @@ routes = Table(
     _moment("paused_until", nullable=True),
     Column("pause_reason", String(64)),
     Column("pause_explanation", Text),
+    _moment("down_since", nullable=True),  # while the reason is that the provider is down
     Index(
         "ix_routes_due",
         "via",

@@ -30,9 +30,11 @@ def upgrade() -> None:
     op.create_index("ix_sends_unknown", "sends", ["updated_at"], unique=False, **_UNKNOWN)
     for table in ("email_connections", "oauth_attempts"):
         op.add_column(table, sa.Column("look_up", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column("email_connections", sa.Column("refused_since", sa.DateTime(timezone=True), nullable=True))
     op.add_column("routes", sa.Column("connection_id", sa.Uuid(as_uuid=False), nullable=True))
     op.add_column("routes", sa.Column("paced_until", sa.DateTime(timezone=True), nullable=True))
     op.add_column("routes", sa.Column("per_minute", sa.Integer(), nullable=True))
+    op.add_column("routes", sa.Column("down_since", sa.DateTime(timezone=True), nullable=True))
     op.drop_index("ix_routes_due", "routes")
     op.create_index("ix_routes_due", "routes", ["via", "next_at"], unique=False, **_DUE)
     same_id = _SAME_ID[op.get_bind().dialect.name]
@@ -83,10 +85,12 @@ def downgrade() -> None:
     op.create_index("ix_routes_due", "routes", ["next_at"], unique=False, **_DUE)
     op.drop_index("ix_sends_unknown", "sends")
     for table, column in (
+        ("routes", "down_since"),
         ("routes", "per_minute"),
         ("routes", "paced_until"),
         ("routes", "connection_id"),
         ("oauth_attempts", "look_up"),
+        ("email_connections", "refused_since"),
         ("email_connections", "look_up"),
         ("sends", "looks"),
         ("sends", "recipients"),
