@@ -3,10 +3,10 @@
 Source: Resend's "Rate limit", "Account quotas and limits" and "Idempotency keys", checked 2026-11-22.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 IDEMPOTENCY_PERIOD = timedelta(hours=24)
@@ -103,19 +103,21 @@ class Window:
 class Usage:
     """How many recipients were mailed: what the quotas are held against."""
 
-    _mailed: list[tuple[datetime, int]] = field(default_factory=list)
+    _by_day: Counter[date] = field(default_factory=Counter)
+    _by_month: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, now: datetime, recipients: int) -> None:
         """Count one email."""
-        self._mailed.append((now, recipients))
+        self._by_day[now.date()] += recipients
+        self._by_month[now.year, now.month] += recipients
 
     def today(self, now: datetime) -> int:
         """Recipients since midnight UTC."""
-        return sum(count for at, count in self._mailed if at.date() == now.date())
+        return self._by_day[now.date()]
 
     def this_month(self, now: datetime) -> int:
         """Recipients since the first of the month."""
-        return sum(count for at, count in self._mailed if (at.year, at.month) == (now.year, now.month))
+        return self._by_month[now.year, now.month]
 
 
 @dataclass(kw_only=True)
