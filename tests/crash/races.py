@@ -150,7 +150,7 @@ def _clicked(ships: Fleet, order: Order, threads: ThreadPoolExecutor, *, times: 
             "/api/drafts/send",
             key=order.api_key,
             number=number % len(ships.web),
-            headers={"Idempotency-Key": order.idempotency_key, "Prefer": "wait=20"},
+            headers={"Idempotency-Key": order.idempotency_key, "Prefer": "wait=15"},
             json_body={"draft_id": order.draft_id},
         )
         return f"{answer.status} {answer.text}"

@@ -157,6 +157,10 @@ def _write_down(chapter: Chapter, aftermath: Aftermath, which: list[str]) -> Non
         ]
     )
     where = ", ".join(which)
+    print(
+        f"{where}: {verdict.sends:,} sends, {verdict.open} unknown, {verdict.faults or 'no fault'}",
+        flush=True,
+    )
     for name, ids in verdict.faults.items():
         chapter.broken.append(f"{where}: {name} {len(ids)}, such as {ids[0]}.")
     chapter.must(verdict.refused == 0, f"{where}: {verdict.refused} refused.")
@@ -165,6 +169,65 @@ def _write_down(chapter: Chapter, aftermath: Aftermath, which: list[str]) -> Non
         verdict.open <= (0 if "resend" in which else aftermath.most_unknown),
         f"{where}: {verdict.open} unknown: {dict(verdict.unknown)}.",
     )
+
+
+def restarts(place: Place) -> Chapter:
+    """Processes asked to stop, one after the other, while sends are accepted and carried out."""
+    chapter = Chapter(
+        title="Rolling restarts",
+        words=(
+            "Every 2 seconds one process (web or worker) is asked to stop by SIGTERM and started again when it has "
+            "ended. Nothing is broken off: every process ends with 0, and no send is unknown. *Asked again* are "
+            "requests that found nobody listening, *cut off* those whose connection died."
+        ),
+        columns=(
+            "Database",
+            "Processes",
+            "Sends",
+            "Restarts",
+            "Sent",
+            "Unknown",
+            "Lost",
+            "Doubled",
+            "Asked again",
+            "Cut off",
+        ),
+    )
+    for kind, web, workers in FLEETS:
+        with (
+            place.database(kind) as (url, folder),
+            fleet(url, folder, web=web, workers=workers) as ships,
+        ):
+            mailboxes = place.scaled(100)
+            orders = campaign(
+                ships, mailboxes={"gmail": mailboxes}, each=max(1, place.sends // 4 // mailboxes)
+            )
+            ships.providers.set_vendor("google", send_latency_seconds=LATENCY)
+            storm = Storm(clients=12, seed=place.seed, politely=True, weather={}, patience=900)
+            aftermath = blow(ships, orders, storm)
+        verdict, answers = aftermath.verdict, aftermath.answers
+        broken_off = (
+            sum(n for what, n in answers.items() if not what.isdigit()) - answers["ConnectionRefusedError"]
+        )
+        where = f"{kind}, {web} web, {workers} workers"
+        chapter.rows.append(
+            [
+                kind,
+                f"{web} web, {workers} workers",
+                f"{verdict.sends:,}",
+                aftermath.kills.total(),
+                f"{verdict.ok:,}",
+                verdict.open,
+                len(verdict.lost) + len(verdict.unrecorded),
+                len(verdict.doubled),
+                answers["ConnectionRefusedError"],
+                broken_off,
+            ]
+        )
+        chapter.must(not verdict.faults, f"{where}: {verdict.faults}.")
+        chapter.must(verdict.open == 0, f"{where}: {verdict.open} unknown: {dict(verdict.unknown)}.")
+        chapter.must(set(aftermath.exit_codes) == {0}, f"{where}: ended with {dict(aftermath.exit_codes)}.")
+    return chapter
 
 
 def tokens(place: Place) -> Chapter:
@@ -280,6 +343,7 @@ def mutants(_: Place) -> Chapter:
 
 CHAPTERS: Mapping[str, Callable[[Place], Chapter]] = {
     "storms": storms,
+    "restarts": restarts,
     "tokens": tokens,
     "clicks": clicks,
     "defaults": defaults,

@@ -47,6 +47,8 @@ class Storm:
     kill_every: float = 2.0
     kills: int | None = None
     """How many; None: until everything has finished. The weather lasts as long."""
+    politely: bool = False
+    """Whether processes are asked to stop (SIGTERM), and may finish what they have in hand, instead of killed."""
     weather: Mapping[str, float] = field(default_factory=lambda: WEATHER)
     asked_twice: float = 0.05
     """Share of the clients that ask again although they were answered, as at a double click."""
@@ -62,6 +64,8 @@ class Aftermath:
     verdict: Verdict
     kills: Counter[str]
     """How often each program was killed."""
+    exit_codes: Counter[int]
+    """How processes that were asked to stop ended."""
     in_flight: int
     """Sends in exchange with a provider at the kills, added up."""
     injected: Counter[str]
@@ -110,6 +114,7 @@ def blow(ships: Fleet, orders: Sequence[Order], storm: Storm) -> Aftermath:
     return Aftermath(
         verdict=judge(told, records, Taken.of(ships.providers.ledger())),
         kills=killer.kills,
+        exit_codes=killer.exit_codes,
         in_flight=killer.in_flight,
         injected=Counter(strike["kind"] for strike in ships.providers.strikes()),
         answers=crowd.answers,
@@ -216,7 +221,7 @@ class _Crowd:
 
 
 class _Killer(threading.Thread):
-    """Kills a program that is up, again and again, and starts it again at once."""
+    """Ends a program that is up, again and again, and starts it again at once."""
 
     def __init__(self, ships: Fleet, database: Database, storm: Storm) -> None:
         super().__init__(name="killer")
@@ -228,6 +233,7 @@ class _Killer(threading.Thread):
         self._over = threading.Event()
         self.done = threading.Event()
         self.kills: Counter[str] = Counter()
+        self.exit_codes: Counter[int] = Counter()
         self.in_flight = 0
 
     def __enter__(self) -> None:
@@ -256,9 +262,12 @@ class _Killer(threading.Thread):
         return self._deck.pop()
 
     def _kill(self, program: Program) -> None:
-        before = self._sending()
-        program.kill()
-        self.in_flight += 0 if program.url else max(before, self._sending())
+        if self._storm.politely:
+            self.exit_codes[program.stop()] += 1
+        else:
+            before = self._sending()
+            program.kill()
+            self.in_flight += 0 if program.url else max(before, self._sending())
         self.kills[program.name] += 1
         program.start(wait=False)
 
