@@ -16,13 +16,13 @@ from benchmarks.ledger import Person, fill
 from benchmarks.multiplying import multiply
 from benchmarks.report import Figure, Section, at_most
 from benchmarks.stage import Stage
-from replysequence.domain.pacing import Pace
+from replysequence.domain.pacing import Pace, PaceOf
 from replysequence.domain.send import Outcome, State
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.storage import claims, endings
-from replysequence.storage.claims import Claimed, PaceOf
+from replysequence.storage.claims import Claimed
 from replysequence.storage.database import engine_for, now, parse_url
 from replysequence.storage.endings import Ending
 from replysequence.storage.ids import new_id

@@ -32,9 +32,12 @@ AS_IN_LIFE = {"listen_addresses": "127.0.0.1", "shared_buffers": "256MB", "max_w
 """Settings of the PostgreSQL server: fsync and synchronous_commit stay on."""
 
 PARAGRAPH = (
-    "<p>Thank you for your time on Tuesday. As agreed, here is what “Müller &amp; Söhne” get, and when.</p>\n"
+    "<p>Thank you for your time on Tuesday. You told us that renewals at “Müller &amp; Söhne” are due in March, and "
+    "that nobody wants to look for last year’s prices again. So here is what we agreed: the pilot begins on the 1st, "
+    "Anna gives two sessions for your team, and you decide after six weeks. The figures that you asked for are "
+    "behind the link below; what is still open stands at the end, with the names of who looks after it.</p>\n"
 )
-HTML = f"<html><body>{PARAGRAPH * 40}<p><a href='https://acme.example/'>The offer</a></p></body></html>"
+HTML = f"<html><body>{PARAGRAPH * 10}<p><a href='https://acme.example/'>The offer</a></p></body></html>"
 DRAFT = DraftContent(
     to=(Address("Bob, Buyer", "bob@customer.example"), Address("Charlie", "charlie@customer.example")),
     subject="Nach unserem Gespräch am Dienstag: das Angebot – und die nächsten Schritte",
@@ -49,7 +52,8 @@ _AT_ONCE = 32
 class Databases(Protocol):
     """Where databases of one kind are made."""
 
-    kind: Kind
+    @property
+    def kind(self) -> Kind: ...
 
     def create(self, name: str) -> str:
         """An empty database; its URL."""

@@ -55,7 +55,8 @@ class Loaded:
     @property
     def per_second(self) -> float:
         """Accepted requests a second."""
-        return len(self.answers["accepted"]) / (self.answers["ended"] - self.answers["began"])
+        seconds: float = self.answers["ended"] - self.answers["began"]
+        return len(self.answers["accepted"]) / seconds
 
 
 @contextmanager

@@ -11,4 +11,4 @@ MISSING = "the textbook stack, because what it runs on is not installed: `make b
 
 def is_here() -> bool:
     """Whether what the stack runs on is installed."""
-    return find_spec("aiosqlite") is not None
+    return all(find_spec(name) for name in ("aiosqlite", "bs4", "httpx"))

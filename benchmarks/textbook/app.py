@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import os
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.headerregistry import Address
@@ -14,10 +13,11 @@ from email.utils import localtime, make_msgid
 from typing import Annotated, Any
 from uuid import UUID
 
+from bs4 import BeautifulSoup
 from cryptography.fernet import Fernet
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from httpx import AsyncClient, HTTPError, Limits
+from httpx import AsyncClient, HTTPError
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
@@ -58,9 +58,7 @@ class SendAnswer(BaseModel):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    trusted = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE"))
-    limits = Limits(max_connections=None, max_keepalive_connections=None)
-    async with AsyncClient(base_url=GMAIL_URL, verify=trusted, limits=limits, timeout=60) as client:
+    async with AsyncClient(base_url=GMAIL_URL, timeout=60) as client:
         app.state.client = client
         yield
     await engine.dispose()
@@ -127,7 +125,7 @@ def build(draft: Draft, kept: Send, user: User) -> bytes:
     message["Date"] = localtime()
     message["Message-ID"] = make_msgid(domain=user.mailbox.email.rpartition("@")[2])
     message["X-Send-Id"] = str(kept.id)
-    message.set_content("This message is best read as HTML.")
+    message.set_content(BeautifulSoup(draft.html, "html.parser").get_text())
     message.add_alternative(draft.html, subtype="html")
     return message.as_bytes()
 
