@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
+from replysequence.services.batching import next_turn
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
+from replysequence.services.going_back import GoingBack
 from replysequence.services.looking_up import LookingUp
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
@@ -25,7 +27,7 @@ AT_A_TIME = 400
 LONGEST_SLEEP = 1.0
 """Seconds between two looks when no wake-up comes: wake-ups are hints."""
 SHORTEST_SLEEP = 0.005
-"""Seconds between two claims in a busy time, so that each takes several sends."""
+"""Seconds between two looks at least."""
 REAP_EVERY = 5.0
 """Seconds between two looks for dead processes."""
 TELL_EVERY = 5.0
@@ -34,6 +36,8 @@ TIDY_EVERY = 3600.0
 """Seconds between two rounds of removing what is over."""
 WATCH_EVERY = 1.0
 """Seconds between two looks whether a provider fails, or works again."""
+LOOK_BACK_EVERY = 5.0
+"""Seconds between two notes of how far the database has come, and two looks at its clock."""
 LOOK_UP_EVERY = 10.0
 """Seconds between two rounds of looking for sends of unknown outcome."""
 FINISH_WITHIN = 150.0
@@ -50,6 +54,7 @@ class Worker:
         database: Database,
         dispatching: Dispatching,
         watching: Watching,
+        going_back: GoingBack,
         disconnecting: Disconnecting,
         telling: Telling,
         looking_up: LookingUp,
@@ -59,6 +64,7 @@ class Worker:
         self._incarnation = incarnation
         self._dispatching = dispatching
         self._watching = watching
+        self._going_back = going_back
         self._disconnecting = disconnecting
         self._looking_up = looking_up
         self._telling = telling
@@ -77,6 +83,7 @@ class Worker:
             asyncio.create_task(_now_and_then(self._tell, every=TELL_EVERY), name="teller"),
             asyncio.create_task(_now_and_then(self._watch, every=WATCH_EVERY), name="watcher"),
             asyncio.create_task(_now_and_then(self._look_up, every=LOOK_UP_EVERY), name="looker"),
+            asyncio.create_task(_now_and_then(self._look_back, every=LOOK_BACK_EVERY), name="historian"),
         ]
         try:
             while not self._stopping:
@@ -102,7 +109,7 @@ class Worker:
             for send in claimed:
                 self._take(send)
             if claimed:
-                await asyncio.sleep(SHORTEST_SLEEP)
+                await next_turn()
             elif not self._stopping:
                 await self._sleep(again_in)
         except DatabaseUnavailable as error:
@@ -149,6 +156,10 @@ class Worker:
 
     async def _watch(self) -> None:
         await self._watching.look()
+
+    async def _look_back(self) -> None:
+        if await self._going_back.look():
+            self._wake.set()
 
     async def _look_up(self) -> None:
         await self._looking_up.look()

@@ -6,7 +6,7 @@ import pytest
 
 from replysequence.domain.send import State
 from replysequence.storage import routes, sends
-from replysequence.storage.claims import Round
+from replysequence.storage.claims import LOOK_AGAIN, Round
 from replysequence.storage.database import Database
 from replysequence.storage.endings import Pause
 from support.ledger import NOON, RELAY, Ledger
@@ -80,13 +80,17 @@ def test_a_send_behind_a_pause_says_so_as_long_as_it_lasts(
         assert (shown[planned].reason, shown[planned].explanation) == ("scheduled", None)
 
 
-def test_a_full_route_is_not_due_until_a_send_ends(ledger: Ledger, alice: str) -> None:
+@pytest.mark.parametrize("state", [State.SENT, State.FAILED])
+def test_a_full_route_is_looked_at_when_a_send_ends_or_after_a_while(
+    ledger: Ledger, alice: str, state: State
+) -> None:
     for _ in range(5):
         ledger.accepted(alice)
     claimed = ledger.claim()
-    assert ledger.next_due() is None
-    ledger.end(claimed[0], State.FAILED, reason="refused")
+    assert ledger.round() == Round([], NOON + LOOK_AGAIN)
+    ledger.carried_out(claimed[0], state)
     assert ledger.next_due() == NOON
+    assert len(ledger.claim()) == 1
 
 
 def test_a_route_without_sends_is_never_due(ledger: Ledger) -> None:

@@ -1,4 +1,6 @@
-"""Many callers, one transaction: what comes while one batch is being written goes together into the next."""
+"""Many callers, one transaction. A commit costs much more than what is in it: so at a busy time everything waits for
+the next turn, and goes together. Who comes alone does not wait.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -11,10 +13,17 @@ T = TypeVar("T")
 
 AT_MOST = 200
 """Items in one transaction, so that it stays short."""
+TURN = 0.02
+"""Seconds. In a busy time all batches of a process are written at the same turns, which one commit then serves."""
+
+
+async def next_turn() -> None:
+    """Wait until the next turn."""
+    await asyncio.sleep(TURN - asyncio.get_running_loop().time() % TURN)
 
 
 class Batch(Generic[T]):
-    """Writes items by ``work(transaction, items)``. A single caller waits no longer than without it."""
+    """Writes items by ``work(transaction, items)``."""
 
     def __init__(self, database: Database, work: Callable[[Transaction, Sequence[T]], None]) -> None:
         self._database = database
@@ -38,6 +47,7 @@ class Batch(Generic[T]):
             while self._waiting:
                 batch, self._waiting = self._waiting[:AT_MOST], self._waiting[AT_MOST:]
                 await self._write(batch)
+                await next_turn()
         finally:
             self._writing = None
 

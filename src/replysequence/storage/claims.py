@@ -5,8 +5,9 @@ conditional update that names the send, the attempt number and the state it star
 fencing token. None of this serves people: rows are found by id alone.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, func, insert, null, select, update
@@ -25,6 +26,10 @@ PROVIDER_DOWN = "provider_down"
 """Why all mailboxes of a provider pause: it fails for many of them at once."""
 PROBE_EVERY = timedelta(seconds=15)
 """How often one send tries whether a provider that is down is back."""
+LOOK_AGAIN = timedelta(seconds=5)
+"""A queue whose places are all taken is woken by the send that ends. Should that cross our look, it is looked at again
+after this time.
+"""
 
 _S = sends_table.c
 _R = routes_table.c
@@ -125,7 +130,8 @@ _DUE_SENDS = (
     _S.next_at.is_not(None),  # a partial index is used where its own words are found
     _S.next_at <= bindparam("at"),
 )
-_WITH_TOKENS = select(*CARRIED, *connection_tokens.COLUMNS).select_from(
+_NEXT_ATTEMPT = [column + 1 if column is _S.attempt else column for column in CARRIED]
+_WITH_TOKENS = select(*_NEXT_ATTEMPT, *connection_tokens.COLUMNS).select_from(
     sends_table.outerjoin(email_connections, _C.id == _S.connection_id)
 )
 _first = sends_table.alias("first")
@@ -165,11 +171,7 @@ _CLAIM = (
     )
 )
 _NEW_ATTEMPT = insert(send_attempts)
-_PACED = (
-    update(routes_table)
-    .where(_R.id == bindparam("route_id"))
-    .values(paced_until=bindparam("paced"), next_at=null())
-)
+_FULL = update(routes_table).where(_R.id == bindparam("route_id")).values(next_at=bindparam("again_at"))
 _SHARED_PACED = (
     update(routes_table).where(_R.id == bindparam("route_id")).values(paced_until=bindparam("paced"))
 )
@@ -188,11 +190,6 @@ _BEGIN = (
         first_attempt_at=func.coalesce(_S.first_attempt_at, bindparam("at")),
         updated_at=bindparam("at"),
     )
-)
-_PHASE = (
-    update(send_attempts)
-    .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
-    .values(phase="sending")
 )
 
 
@@ -311,7 +308,7 @@ def _take_due(
         )
         places.append(_Place(row, pace, max(0, count), Used(at, row.messages, row.recipients)))
     found = _waiting_in(connection, places, at=at)
-    taken = [send for place in places for send in _fitting(connection, place, found, at=at)]
+    taken = [send for place in places for send in _fitting(connection, place, found[place.route.id], at=at)]
     _write(connection, taken, incarnation=incarnation, at=at)
     _set_paces(connection, places, taken, at=at)
     return taken
@@ -328,33 +325,38 @@ def _waiting_in(
     connection: Connection, places: Sequence[_Place], *, at: datetime
 ) -> dict[str, list[Claimed]]:
     """The oldest due sends by route: one of each mailbox, as many as there are places for a relay."""
-    found: dict[str, list[Claimed]] = {}
+    found: dict[str, list[Claimed]] = {place.route.id: [] for place in places}
+    told = {place.route.id: place.route.per_minute for place in places}
     single = [place.route.id for place in places if place.count == 1]
-    rows = list(connection.execute(_FIRST_OF_EACH, {"route_ids": single, "at": at})) if single else []
+    rows = [*connection.execute(_FIRST_OF_EACH, {"route_ids": single, "at": at}).all()] if single else []
     for place in places:
         if place.count > 1:
             rows += connection.execute(
                 _NEXT_OF_ONE, {"route_id": place.route.id, "places": place.count, "at": at}
             ).all()
     for row in rows:
-        send = Claimed(*row[: len(CARRIED)], at=at, tokens=connection_tokens.of_row(row[len(CARRIED) :]))
-        found.setdefault(send.route_id, []).append(send)
+        found[row.route_id].append(
+            Claimed(
+                *row[: len(CARRIED)],
+                at=at,
+                tokens=connection_tokens.of_row(row[len(CARRIED) :]),
+                per_minute=told[row.route_id],
+            )
+        )
     return found
 
 
 def _fitting(
-    connection: Connection, place: _Place, found: Mapping[str, list[Claimed]], *, at: datetime
+    connection: Connection, place: _Place, waiting: Sequence[Claimed], *, at: datetime
 ) -> list[Claimed]:
     """Those that the day's limits of their mailbox still take. When one does not fit, the mailbox pauses."""
-    fitting: list[Claimed] = []
     used = place.used
-    for send in found.get(place.route.id, ()):
+    for number, send in enumerate(waiting):
         if not place.pace.fits(used, recipients=send.recipients):
             _pause_until_it_fits(connection, place, send, at=at)
-            break
-        fitting.append(replace(send, attempt=send.attempt + 1, per_minute=place.route.per_minute))
+            return list(waiting[:number])
         used = Used(at, used.messages + 1, used.recipients + send.recipients)
-    return fitting
+    return list(waiting)
 
 
 def _pause_until_it_fits(connection: Connection, place: _Place, send: Claimed, *, at: datetime) -> None:
@@ -409,21 +411,21 @@ def _write(connection: Connection, taken: Sequence[Claimed], *, incarnation: str
 def _set_paces(
     connection: Connection, places: Sequence[_Place], taken: Sequence[Claimed], *, at: datetime
 ) -> None:
-    """A route with no free place is woken by the send that ends; any other by its next due send."""
-    if not places:
-        return
-    calls = {place.route.id: 0 for place in places}
-    for send in taken:
-        calls[send.route_id] += 1
-    rows, open_still = [], []
-    for place in places:
-        route, mine = place.route, calls[place.route.id]
-        paced = place.pace.rate.after(paced_until=route.paced_until, at=at, calls=mine)
-        rows.append({"route_id": route.id, "paced": paced if mine else route.paced_until})
-        if route.active + mine < place.pace.concurrency:
-            open_still.append(route.id)
-    connection.execute(_PACED, rows)
-    routes.reschedule(connection, route_ids=open_still)
+    calls = Counter(send.route_id for send in taken)
+    routes.pace(
+        connection,
+        {
+            place.route.id: place.pace.rate.after(
+                paced_until=place.route.paced_until, at=at, calls=calls[place.route.id]
+            )
+            for place in places
+            if calls[place.route.id]
+        },
+    )
+    full = [place.route.id for place in places if place.route.active >= place.pace.concurrency]
+    if full:
+        connection.execute(_FULL, [{"route_id": route_id, "again_at": at + LOOK_AGAIN} for route_id in full])
+    routes.reschedule(connection, route_ids={place.route.id for place in places} - calls.keys() - set(full))
     limited = {place.route.id for place in places if place.pace.has_daily_limit}
     routes.use(
         connection, [(send.route_id, send.recipients) for send in taken if send.route_id in limited], at=at
@@ -442,4 +444,3 @@ def begin_sending(
     ]
     if connection.execute(_BEGIN, rows).rowcount != len(rows):
         raise AttemptLost(beginning[0].id)
-    connection.execute(_PHASE, [{"sid": send.id, "seen": send.attempt} for send in beginning])

@@ -18,9 +18,9 @@ from sqlalchemy.exc import ArgumentError
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.storage import postgresql, sqlite
+from replysequence.storage.column_types import UtcDateTime
 from replysequence.storage.jobs import Job, JobQueue
 from replysequence.storage.reading import ReadingThreads
-from replysequence.storage.tables import UtcDateTime
 from replysequence.storage.transactions import TransactionThreads
 from replysequence.storage.wakeups import PostgresqlListener, PostgresqlNotifier, Wakeups, notify
 

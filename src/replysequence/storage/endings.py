@@ -164,7 +164,10 @@ def _write(connection: Connection, ended: Sequence[tuple[Claimed, Ending]], *, a
     events.append_many(connection, [_event(claimed, ending, at=at) for claimed, ending in ended])
     for claimed, ending in ended:
         _tell_route(connection, claimed, ending)
-    routes.reschedule(connection, route_ids=[claimed.route_id for claimed, _ in ended])
+    left = {claimed.route_id for claimed, ending in ended if ending.state is State.SENT}
+    others = {claimed.route_id for claimed, ending in ended if ending.state is not State.SENT}
+    routes.release(connection, route_ids=left - others)
+    routes.reschedule(connection, route_ids=others)
 
 
 def _event(claimed: Claimed, ending: Ending, *, at: datetime) -> NewEvent:

@@ -4,10 +4,10 @@ of a mailbox provider stands for all of its mailboxes together: their pace, and 
 ``next_at`` says when the next send may be claimed, so that finding work never looks at the sends themselves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
@@ -26,34 +26,39 @@ _LOCK_ALL = (
 )
 
 
-def _not_before(name: str) -> ColumnElement[datetime]:
-    """The first due send's time, or the pause's or the pace's if that is later."""
+def _next_at(name: str, paced_until: ColumnElement[datetime]) -> ScalarSelect[datetime]:
+    """The first due send's time, or the pause's or the pace's if that is later; none where nothing waits."""
     latest = func.max if name == "sqlite" else func.greatest
     due = sends.c.next_at
     moment: ColumnElement[datetime] = latest(
-        due,
-        func.coalesce(routes.c.paused_until, due),
-        func.coalesce(routes.c.paced_until, due),
-        type_=due.type,
+        due, func.coalesce(routes.c.paused_until, due), func.coalesce(paced_until, due), type_=due.type
     )
-    return moment
-
-
-_RESCHEDULE = {
-    name: update(routes)
-    .where(routes.c.id == bindparam("route_id"))
-    .values(
-        next_at=select(_not_before(name))
+    return (
+        select(moment)
         .where(
             sends.c.route_id == routes.c.id,
             in_states(sends.c.state, CLAIMABLE),
-            sends.c.next_at.is_not(None),
+            due.is_not(None),
         )
-        .order_by(sends.c.next_at)
+        .order_by(due)
         .limit(1)
         .correlate(routes)
         .scalar_subquery()
     )
+
+
+_THIS = routes.c.id == bindparam("route_id")
+_RESCHEDULE = {
+    name: update(routes).where(_THIS).values(next_at=_next_at(name, routes.c.paced_until))
+    for name in _DIALECTS
+}
+_PUT_OFF = or_(
+    routes.c.next_at.is_(None), routes.c.paced_until.is_(None), routes.c.next_at > routes.c.paced_until
+)
+_RELEASE = {name: statement.where(_PUT_OFF) for name, statement in _RESCHEDULE.items()}
+_new_pace = bindparam("paced", type_=routes.c.paced_until.type)
+_PACE = {
+    name: update(routes).where(_THIS).values(paced_until=_new_pace, next_at=_next_at(name, _new_pace))
     for name in _DIALECTS
 }
 _PAUSE = (
@@ -128,6 +133,20 @@ def reschedule(connection: Connection, *, route_ids: Iterable[str]) -> None:
     rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
     if rows:
         connection.execute(_RESCHEDULE[connection.dialect.name], rows)
+
+
+def release(connection: Connection, *, route_ids: Iterable[str]) -> None:
+    """The same after sends have left: a route that is due as early as its pace allows stays as it is."""
+    rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
+    if rows:
+        connection.execute(_RELEASE[connection.dialect.name], rows)
+
+
+def pace(connection: Connection, paced_until: Mapping[str, datetime]) -> None:
+    """Let nothing more begin on these locked routes before these moments, and set when their next sends are due."""
+    rows = [{"route_id": route_id, "paced": paced_until[route_id]} for route_id in sorted(paced_until)]
+    if rows:
+        connection.execute(_PACE[connection.dialect.name], rows)
 
 
 def pause(connection: Connection, *, route_id: str, until: datetime, reason: str, explanation: str) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, and_, bindparam, exists, null, select, update
+from sqlalchemy import Connection, Select, and_, bindparam, exists, func, null, select, update
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
 from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
+from replysequence.storage.claims import PROVIDER_DOWN
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import in_states, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
@@ -22,16 +23,26 @@ from replysequence.storage.tables import routes as routes_table
 _BY_KEY = select(sends.c.id, sends.c.request_hash).where(
     sends.c.user_id == bindparam("user_id"), sends.c.idempotency_key == bindparam("key")
 )
+_providers = routes_table.alias("providers")
 _LISTED = select(
     *(column for column in sends.c if column.name not in {"message", "request_hash"}),
-    routes_table.c.pause_reason,
-    routes_table.c.pause_explanation,
+    func.coalesce(_providers.c.pause_reason, routes_table.c.pause_reason).label("pause_reason"),
+    func.coalesce(_providers.c.pause_explanation, routes_table.c.pause_explanation).label(
+        "pause_explanation"
+    ),
 ).select_from(
     sends.outerjoin(
         routes_table,
         and_(
             routes_table.c.id == sends.c.route_id,
             routes_table.c.paused_until > bindparam("at"),
+            sends.c.state == State.QUEUED,
+        ),
+    ).outerjoin(
+        _providers,
+        and_(
+            _providers.c.id == sends.c.via,
+            _providers.c.pause_reason == PROVIDER_DOWN,
             sends.c.state == State.QUEUED,
         ),
     )
@@ -122,7 +133,7 @@ def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
     attempts = tuple(
         Attempt(
             number=tried.number,
-            phase=tried.phase,
+            phase="sending" if tried.outcome is None and row.state == State.SENDING else tried.phase,
             outcome=None if tried.outcome is None else Outcome(tried.outcome),
             reason=tried.reason,
             status=tried.status,

@@ -1,8 +1,7 @@
 """Every table. Columns with secrets are tagged ``info={"secret": True}``: key rotation finds them by that."""
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import (
     BigInteger,
@@ -10,8 +9,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
@@ -22,15 +19,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    Uuid,
     false,
     literal_column,
     text,
 )
-from sqlalchemy.types import TypeDecorator
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.send import State
+from replysequence.storage.column_types import Id, UtcDateTime
 
 metadata = MetaData(
     naming_convention={
@@ -43,51 +39,6 @@ metadata = MetaData(
 )
 
 SECRET = {"secret": True}
-NOBODY = "00000000-0000-0000-0000-000000000000"
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Timezone-aware UTC in and out, on both databases. A naive datetime is refused."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime has no place in the database")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(
-        self,
-        value: datetime | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy passes it
-    ) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Id(TypeDecorator[str]):
-    """A UUID as text. Text that is no UUID names nothing: it is compared as the nil UUID, which no row has.
-
-    So an id from a stranger's request is "not found" on both databases, where PostgreSQL would raise an
-    error.
-    """
-
-    impl = Uuid(as_uuid=False)
-    cache_ok = True
-
-    def process_bind_param(
-        self,
-        value: str | None,
-        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy passes it
-    ) -> str | None:
-        return value if value is None or _UUID.fullmatch(value) else NOBODY
 
 
 def _id(name: str = "id", *, primary_key: bool = False, nullable: bool = False) -> Column[str]:
