@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CONNECTION_CONNECTED = "connection.connected"
     CONNECTION_RECONNECTED = "connection.reconnected"
     CONNECTION_RECONNECT_NEEDED = "connection.reconnect_needed"
+    CONNECTION_RESTORED = "connection.restored"
     CONNECTION_OWNER_TOLD = "connection.owner_told"
     CONNECTION_DEFAULT_CHANGED = "connection.default_changed"
     CONNECTION_LOOK_UP_CHANGED = "connection.look_up_changed"

@@ -14,6 +14,7 @@ from replysequence import logs
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.errors import (
     DatabaseUnavailable,
+    ProviderError,
     ReconnectNeeded,
     ReplySequenceError,
     TryLater,
@@ -24,10 +25,11 @@ from replysequence.providers import oauth
 from replysequence.providers.base import Tokens as TokenAnswer
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
-from replysequence.storage import alerts, connection_tokens, holding
+from replysequence.services.sending import SENDS_CHANNEL
+from replysequence.storage import alerts, connection_tokens, holding, refusals
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.connections import NewTokens
-from replysequence.storage.database import Database, Transaction, now
+from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.vault import Vault
 
 _log = logs.logger("services.tokens")
@@ -145,10 +147,12 @@ class Tokens:
             # For no more than sending takes: what was granted beside it may have been taken back.
             return await self._ask_once(current, scopes=frozenset())
         except ReconnectNeeded as error:
-            await self._database.transaction(
-                _mark, connection_id=stored.connection_id, generation=stored.generation, error=error
-            )
-            raise
+            refused = error
+        title = self._registry.provider(stored.provider).title
+        meaning = await self._database.transaction(_refuse, stored=stored, title=title, error=refused)
+        if meaning is not refused:
+            _log.error("token.many_refused", provider=stored.provider, code=refused.code)
+        raise meaning
 
     async def _ask_once(self, stored: SealedTokens, *, scopes: frozenset[str]) -> Usable:
         spec = self._registry.mailbox(stored.provider).oauth_for(scopes)
@@ -262,6 +266,25 @@ def _store(
 ) -> bool:
     tokens = new_tokens(answer, at=now(transaction))
     return connection_tokens.store_tokens(transaction, vault=vault, seen=seen, owner=owner, tokens=tokens)
+
+
+def _refuse(
+    transaction: Transaction, *, stored: SealedTokens, title: str, error: ReconnectNeeded
+) -> ProviderError:
+    """What a second refusal to renew these tokens comes to, as the error to raise: their owner is to reconnect, unless
+    so many are refused at once that it must be the provider's trouble.
+    """
+    at = now(transaction)
+    asked = stored.refresh_token_encrypted is not None
+    if not asked or not refusals.is_one_of_many(transaction, refused=stored, at=at):
+        _mark(transaction, connection_id=stored.connection_id, generation=stored.generation, error=error)
+        return error
+    refusals.take_back(transaction, provider=stored.provider, at=at)
+    notify(transaction, SENDS_CHANNEL)
+    return TryLater(
+        f"{title} refuses to renew many accounts at once, so nobody has to reconnect. It is tried again by itself.",
+        code="refused_together",
+    )
 
 
 def _mark(

@@ -55,6 +55,7 @@ _PUT_OFF = (
     .where(*_THIS, _A.attempts == bindparam("seen"), _A.next_at.is_not(None))
     .values(next_at=bindparam("until"))
 )
+_WITHDRAW = delete(alerts).where(_A.connection_id == bindparam("of"), _A.attempts == 0)
 _CLOSE = (
     update(alerts).where(*_THIS, _A.next_at.is_not(None)).values(next_at=null(), outcome=bindparam("became"))
 )
@@ -98,6 +99,11 @@ def note(connection: Connection, *, connection_id: str, generation: int, at: dat
         "created_at": at,
     }
     connection.execute(_NOTE[connection.dialect.name], row)
+
+
+def withdraw(connection: Connection, *, connection_id: str) -> None:
+    """Tell nobody of a break of this connection that has not been told: it was none."""
+    connection.execute(_WITHDRAW, {"of": connection_id})
 
 
 def something_due(connection: Connection) -> bool:

@@ -167,6 +167,7 @@ def store_tokens(
         .values(
             **values,
             token_generation=seen.generation + 1,
+            refused_since=None,
             refresh_owner=None,
             refresh_until=None,
             updated_at=now(connection),

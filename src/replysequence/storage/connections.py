@@ -107,6 +107,7 @@ def connect(
         "status": ConnectionStatus.ACTIVE,
         "status_reason": None,
         "problem": None,
+        "refused_since": None,
         "refresh_owner": None,
         "refresh_until": None,
         "connected_at": moment,
