@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
-from replysequence.services.batching import next_turn
+from replysequence.services.batching import FEW, until_next_turn
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.going_back import GoingBack
@@ -72,6 +72,7 @@ class Worker:
         self._stopping = False
         self._running: dict[asyncio.Task[None], str] = {}
         self._in_hand = dict.fromkeys(dispatching.senders, 0)
+        self._wake_at_turn: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Work until :meth:`stop`; then finish what is in hand and return."""
@@ -109,7 +110,7 @@ class Worker:
             for send in claimed:
                 self._take(send)
             if claimed:
-                await next_turn()
+                await asyncio.sleep(until_next_turn() if len(claimed) > FEW else SHORTEST_SLEEP)
             elif not self._stopping:
                 await self._sleep(again_in)
         except DatabaseUnavailable as error:
@@ -127,9 +128,15 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._in_hand[self._running.pop(task)] -= 1
-        self._wake.set()
+        if self._wake_at_turn is None:
+            self._wake_at_turn = asyncio.get_running_loop().call_later(until_next_turn(), self._ended)
         if not task.cancelled() and task.exception() is not None:
             _log.error("worker.task_broke", task=task.get_name(), error=task.exception())
+
+    def _ended(self) -> None:
+        """Sends have ended since the last turn, and left their places to others."""
+        self._wake_at_turn = None
+        self._wake.set()
 
     async def _sleep(self, due_in: float | None) -> None:
         pause = LONGEST_SLEEP if due_in is None else min(max(due_in, SHORTEST_SLEEP), LONGEST_SLEEP)

@@ -15,11 +15,13 @@ AT_MOST = 200
 """Items in one transaction, so that it stays short."""
 TURN = 0.02
 """Seconds. In a busy time all batches of a process are written at the same turns, which one commit then serves."""
+FEW = 3
+"""As long as no more come together, the time is not busy."""
 
 
-async def next_turn() -> None:
-    """Wait until the next turn."""
-    await asyncio.sleep(TURN - asyncio.get_running_loop().time() % TURN)
+def until_next_turn() -> float:
+    """Seconds until the next turn."""
+    return TURN - asyncio.get_running_loop().time() % TURN
 
 
 class Batch(Generic[T]):
@@ -47,7 +49,8 @@ class Batch(Generic[T]):
             while self._waiting:
                 batch, self._waiting = self._waiting[:AT_MOST], self._waiting[AT_MOST:]
                 await self._write(batch)
-                await next_turn()
+                if len(batch) > FEW:
+                    await asyncio.sleep(until_next_turn())
         finally:
             self._writing = None
 
