@@ -11,7 +11,7 @@ import socket
 import uvloop
 
 from benchmarks.measured import hear, tell, usage
-from replysequence import app, logs, settings
+from replysequence import logs, serving, settings
 from replysequence.app import App
 
 
@@ -26,7 +26,7 @@ async def serve() -> None:
             tell(port=sock.getsockname()[1])
             answering.append(asyncio.create_task(_answer()))
 
-        await app.serve(configured, sock=sock, with_worker=True, ready=ready)
+        await serving.serve(configured, sock=sock, with_worker=True, ready=ready)
 
 
 async def _answer() -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from replysequence import app as parts
-from replysequence import settings
+from replysequence import serving, settings
 from replysequence.domain.errors import VaultKeyMissing, VaultKeyWrong
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
 from replysequence.settings import Settings
 from replysequence.storage.database import Database
 from replysequence.storage.keys import Key
-from replysequence.storage.migrations import pending
+from replysequence.storage.schema import pending
 from replysequence.worker import Worker
 from support.office import PUBLIC_URL, Opening, opening
 
@@ -109,26 +109,26 @@ async def test_with_a_wrong_key_nothing_starts(office: Opening) -> None:
         async with office(ENCRYPTION_KEYS=f"{key_id}:{OTHER_KEY}"):
             raise AssertionError("it started")
     async with office() as it:
-        assert await parts.problems(it.app) == []
+        assert await serving.problems(it.app) == []
 
 
 async def test_a_worker_that_breaks_takes_the_server_down_with_its_error(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving = asyncio.Event()
+    started = asyncio.Event()
 
     async def break_once_served(_: Worker) -> None:
-        await serving.wait()
+        await started.wait()
         raise RuntimeError("The loop broke.")
 
     async def say_so(_: parts.App) -> None:
-        serving.set()
+        started.set()
 
     monkeypatch.setattr(Worker, "run", break_once_served)
     configured = given(database_url, tmp_path / "data")
     parts.prepare(configured)
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        running = asyncio.create_task(parts.serve(configured, sock=sock, with_worker=True, ready=say_so))
+        running = asyncio.create_task(serving.serve(configured, sock=sock, with_worker=True, ready=say_so))
         stopped, _ = await asyncio.wait({running}, timeout=10)
         running.cancel()  # where it stopped by itself, this does nothing
         assert stopped

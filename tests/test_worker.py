@@ -26,8 +26,8 @@ from support.office import BROWSER, PUBLIC_URL, Office, Opening, eventually, ope
 
 ALONE = """
 import asyncio, os
-from replysequence import app, settings
-asyncio.run(app.work(settings.read(os.environ)))
+from replysequence import settings, working
+asyncio.run(working.work(settings.read(os.environ)))
 """
 
 

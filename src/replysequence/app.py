@@ -1,16 +1,10 @@
 """The one place that knows everybody: settings in, running parts out."""
 
-import asyncio
-import gc
-import signal
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import uvicorn
-
-from replysequence import logs
+from replysequence import logs, process
 from replysequence.domain.errors import DatabaseUnavailable, VaultKeyMissing
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
@@ -30,11 +24,10 @@ from replysequence.services.telling import Telling
 from replysequence.services.tokens import Tokens
 from replysequence.services.watching import Watching
 from replysequence.settings import Settings
-from replysequence.storage import incarnations, keys, migrations, vault
-from replysequence.storage.database import Database, now
+from replysequence.storage import incarnations, keys, schema, vault
+from replysequence.storage.database import Database
 from replysequence.storage.keys import Key
 from replysequence.storage.vault import Vault
-from replysequence.web.server import create
 from replysequence.worker import Worker
 
 _log = logs.logger("app")
@@ -52,17 +45,20 @@ class App:
     worker: Worker
 
 
-Ready = Callable[[App], Awaitable[None]]
-
-
-async def _nobody(_: App) -> None:
-    """For who has nothing to do once the parts run."""
-
-
 def prepare(settings: Settings) -> None:
-    """Make the data folder and bring the database to the present schema."""
+    """Make the data folder and bring the database to the present schema.
+
+    Migrations run in a process of their own, for what they import would stay in memory for as long as this one
+    lives. Raises :class:`~replysequence.domain.errors.Conflict` when the database was made by a newer version, and
+    :class:`~replysequence.domain.errors.DatabaseUnavailable` with the reason when it cannot be used.
+    """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    migrations.upgrade(settings.database_url)
+    if schema.pending(settings.database_url):
+        complaint = process.complaint_of(
+            "replysequence.storage.migrations", DATABASE_URL=settings.database_url
+        )
+        if complaint is not None:
+            raise DatabaseUnavailable(complaint, may_have_committed=True)
 
 
 def open_vault(settings: Settings, database: Database) -> Vault:
@@ -156,100 +152,3 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)
-
-
-async def serve(
-    settings: Settings, *, sock: socket.socket, with_worker: bool, ready: Ready = _nobody
-) -> None:
-    """Serve the web app on ``sock`` until the process is told to stop; with a worker beside it unless told otherwise.
-
-    At a stop nothing new is claimed, requests and exchanges that run may finish, and then this returns. A worker
-    that breaks stops the server too, and its error is raised: nobody is to accept what nobody would send.
-    """
-    async with running(settings) as app:
-        web = create(app.services, problems=lambda: problems(app))
-        server = _Server(
-            uvicorn.Config(
-                web,
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=list(settings.trusted_proxies),
-                timeout_graceful_shutdown=60,
-            )
-        )
-        _spare_the_collector()
-        working = asyncio.create_task(app.worker.run()) if with_worker else None
-        if working is not None:
-            working.add_done_callback(lambda _: server.stop())
-        try:
-            with _stopped_by_signals(server.stop):
-                await ready(app)
-                await server.serve(sockets=[sock])
-        finally:
-            if working is not None:
-                app.worker.stop()
-                await working
-
-
-async def work(settings: Settings) -> None:
-    """Run a worker alone until the process is told to stop."""
-    async with running(settings) as app:
-        _spare_the_collector()
-        with _stopped_by_signals(app.worker.stop):
-            await app.worker.run()
-
-
-def _spare_the_collector() -> None:
-    """What stands at the start stays for good. The garbage collector looking through it again and again took a fifth
-    of a send's CPU.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 50)
-
-
-async def problems(app: App) -> list[str]:
-    """Why the process is not ready to serve, in sentences; empty when it is."""
-    try:
-        await app.database.read(now)
-    except DatabaseUnavailable:
-        return ["The database cannot be reached."]
-    return []
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to us: uvicorn would end the process before the worker has finished."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        """Take no more requests, and return from ``serve`` when those that run have ended."""
-        self.should_exit = True
-
-
-@contextmanager
-def _stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call ``stop`` at the first SIGINT or SIGTERM; the second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def told() -> None:
-        _log.info("process.stopping")
-        for number in numbers:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        stop()
-
-    for number in numbers:
-        loop.add_signal_handler(number, told)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)

@@ -2,7 +2,7 @@
 
 It loads the app once and forks a process for each order that it reads, one JSON object a line; so a test has
 a process of its own at the price of a fork. The app holds no failpoint: the process itself wraps the one seam
-that its order names, and then runs :func:`replysequence.app.serve` as `replysequence serve` does.
+that its order names, and then runs :func:`replysequence.serving.serve` as `replysequence serve` does.
 
     {"name": "victim-1", "environ": {…}, "log": "…", "failpoint": "begin.after:die", "ahead": 0, "shortage": ""}
 
@@ -27,7 +27,7 @@ import uvloop
 
 from crash import seams
 from crash.room import ROOMS
-from replysequence import app, logs, settings
+from replysequence import app, logs, serving, settings
 from replysequence.services.dispatching import Dispatching
 
 IMPATIENCE = (
@@ -118,7 +118,7 @@ async def _run(order: dict[str, Any], say: Say) -> None:
         async def ready(_: app.App) -> None:
             say("listening", port=sock.getsockname()[1])
 
-        await app.serve(read, sock=sock, with_worker=True, ready=ready)
+        await serving.serve(read, sock=sock, with_worker=True, ready=ready)
 
 
 def _tell_reaping(say: Say) -> None:

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, text
 import replysequence
 from replysequence.domain.errors import Conflict, DatabaseUnavailable
 from replysequence.storage.database import Database, engine_for, parse_url
-from replysequence.storage.migrations import pending, upgrade
+from replysequence.storage.migrations import upgrade
+from replysequence.storage.schema import pending
 from replysequence.storage.tables import metadata
 
 SCHEMA = {

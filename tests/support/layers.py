@@ -22,9 +22,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "settings": frozenset({"domain", "providers", "storage"}),
     "logs": frozenset({"domain"}),
     "worker": frozenset({"domain", "logs", "services", "storage"}),
-    "app": frozenset({"domain", "logs", "providers", "services", "settings", "storage", "web", "worker"}),
-    "cli": frozenset({"app", "domain", "logs", "providers", "sandbox", "services", "settings", "storage"})
-    | frozenset({"web", "worker"}),
+    "process": frozenset({"domain", "logs", "settings"}),
+    "app": frozenset({"domain", "logs", "process", "providers", "services", "settings", "storage", "worker"}),
+    "working": frozenset({"app", "logs", "process", "settings"}),
+    "serving": frozenset({"app", "domain", "logs", "process", "settings", "storage", "web"}),
+    "cli": frozenset({"app", "domain", "logs", "process", "providers", "sandbox", "services", "serving"})
+    | frozenset({"settings", "storage"}),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset({"_version", "app", "domain", "providers", "services", "settings"}),
     "_version": frozenset(),
@@ -49,8 +52,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("storage",),
     "starlette": ("web",),
     "structlog": ("logs",),
-    "uvicorn": ("app", "cli"),
-    "uvloop": ("app", "cli"),
+    "uvicorn": ("serving",),
+    "uvloop": ("process",),
     "yarl": ("providers.http",),
 }
 

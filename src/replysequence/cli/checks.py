@@ -13,7 +13,7 @@ from replysequence.providers.base import Connectable, Provider
 from replysequence.providers.http import Deadlines, ExchangeFailed, HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.settings import ConfigError, Settings, read
-from replysequence.storage import migrations
+from replysequence.storage import schema
 from replysequence.storage.database import Database, now
 from replysequence.storage.vault import Vault
 
@@ -65,7 +65,7 @@ async def _look(settings: Settings) -> AsyncIterator[Finding]:
 def _storage(settings: Settings) -> Iterator[Finding]:
     """The database and the vault. Nothing is made or changed."""
     try:
-        if migrations.pending(settings.database_url):
+        if schema.pending(settings.database_url):
             yield Finding(
                 "Database",
                 "not there yet, or of an older version",

@@ -5,29 +5,21 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
-import uvloop
 
-from replysequence import __version__, app, logs
+from replysequence import __version__, app, logs, process, serving
 from replysequence.app import App
 from replysequence.cli import checks, demo
-from replysequence.domain.errors import InvalidInput, ReplySequenceError, VaultKeyMissing, VaultKeyWrong
 from replysequence.sandbox import server as sandbox_server
 from replysequence.sandbox.environment import environment
 from replysequence.sandbox.world import World
-from replysequence.settings import ConfigError, Settings, read
-from replysequence.storage import migrations, rotation
+from replysequence.settings import Settings, read
+from replysequence.storage import rotation, schema
 from replysequence.storage.database import Database
-
-T = TypeVar("T")
-
-CONFIG_EXIT = 78
-"""EX_CONFIG of sysexits.h: the settings or the keys are wrong; restarting does not help."""
 
 _HOST = click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 _PORT = click.option("--port", default=8000, show_default=True, help="The port to listen on.")
@@ -58,13 +50,14 @@ def serve(host: str, port: int, no_worker: bool) -> None:  # noqa: FBT001 - clic
     settings = _prepared()
     with _listen(host, port) as sock:
         greet = partial(_greet, listening=f"{host}:{port}")
-        _run(app.serve(settings, sock=sock, with_worker=not no_worker, ready=greet))
+        process.run(serving.serve(settings, sock=sock, with_worker=not no_worker, ready=greet))
 
 
 @commands.command()
 def worker() -> None:
     """Only send what is due. Run as many as you like; they share the database and nothing else."""
-    _run(app.work(_prepared()))
+    _prepared()
+    process.become("replysequence.working")
 
 
 @commands.command(name="demo")
@@ -80,7 +73,7 @@ def run_demo(port: int, sandbox_port: int, data: Path | None) -> None:
 
     Nothing leaves this machine, and no account anywhere is needed.
     """
-    _run(demo.run(port=port, sandbox_port=sandbox_port, data=data))
+    process.run(demo.run(port=port, sandbox_port=sandbox_port, data=data))
 
 
 @commands.command()
@@ -110,7 +103,7 @@ def sandbox(port: int, app_url: str, ledger: Path | None) -> None:
 @commands.command()
 def migrate() -> None:
     """Bring the database to the present schema. `serve` and `worker` do so too."""
-    needed = _or_exit(lambda: migrations.pending(_settings().database_url))
+    needed = process.or_exit(lambda: schema.pending(_settings().database_url))
     _prepared()
     click.echo("The database was brought to the present schema." if needed else "The database is up to date.")
 
@@ -134,7 +127,7 @@ def add_user(email: str, name: str, admin: bool, password: str) -> None:  # noqa
         )
         click.echo(f"{person.email} can sign in now. For programs, the id is {person.id}")
 
-    _run(_with_parts(add))
+    process.run(_with_parts(add))
 
 
 @users.command(name="password")
@@ -147,7 +140,7 @@ def reset_password(email: str, password: str) -> None:
         await parts.services.signing_in.reset_password(email=email, password=password)
         click.echo(f"{email} has a new password.")
 
-    _run(_with_parts(reset))
+    process.run(_with_parts(reset))
 
 
 @commands.group()
@@ -165,7 +158,7 @@ def rotate() -> None:
     settings = _prepared()
     database = Database.open(settings.database_url)
     try:
-        report = rotation.rotate(database, vault=_or_exit(lambda: app.open_vault(settings, database)))
+        report = rotation.rotate(database, vault=process.or_exit(lambda: app.open_vault(settings, database)))
     finally:
         database.close()
     for column in report.columns:
@@ -192,7 +185,7 @@ def main() -> None:
 
 
 def _settings() -> Settings:
-    settings = _or_exit(lambda: read(os.environ))
+    settings = process.or_exit(lambda: read(os.environ))
     logs.set_up(settings.log_level)
     return settings
 
@@ -200,18 +193,13 @@ def _settings() -> Settings:
 def _prepared() -> Settings:
     settings = _settings()
     try:
-        _or_exit(lambda: app.prepare(settings))
+        process.or_exit(lambda: app.prepare(settings))
     except OSError as error:
         raise click.ClickException(
             f"The data folder {settings.data_dir} cannot be used: {error.strerror}. "
             "Let this account write there, or set REPLYSEQUENCE_DATA_DIR to another folder."
         ) from None
     return settings
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        _or_exit(lambda: runner.run(work))
 
 
 async def _with_parts(work: Callable[[App], Awaitable[None]]) -> None:
@@ -240,20 +228,3 @@ def _listen(host: str, port: int) -> socket.socket:
         sock.close()
         raise click.ClickException(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
     return sock
-
-
-def _or_exit(work: Callable[[], T]) -> T:
-    """Run ``work``; what is wrong with settings, keys or input ends the program with a sentence, not a trace."""
-    try:
-        return work()
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        sys.exit(CONFIG_EXIT)
-    except (VaultKeyMissing, VaultKeyWrong) as error:
-        click.echo(error.message, err=True)
-        sys.exit(CONFIG_EXIT)
-    except InvalidInput as error:
-        click.echo(f"{error.field}: {error.message}", err=True)
-        sys.exit(CONFIG_EXIT if error.field.isupper() else 1)  # the name of a variable, or of an argument
-    except ReplySequenceError as error:
-        raise click.ClickException(error.message) from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from replysequence import app, logs
+from replysequence import app, logs, serving
 from replysequence.app import App
 from replysequence.domain.address import parse_address
 from replysequence.domain.draft import DraftContent
@@ -86,7 +86,7 @@ async def run(*, port: int, sandbox_port: int, data: Path | None) -> None:
         async def ready(parts: App) -> None:
             await _furnish(parts, sandbox_url=f"http://localhost:{sandbox_port}")
 
-        await app.serve(settings, sock=sock, with_worker=True, ready=ready)
+        await serving.serve(settings, sock=sock, with_worker=True, ready=ready)
 
 
 async def _furnish(parts: App, *, sandbox_url: str) -> None:

@@ -1,22 +1,20 @@
-"""Bring a database to the schema of this program, also from inside an installed package."""
+"""Bring a database to the schema of this program, also from inside an installed package.
+
+Alembic is heavy, so no process that stays imports this: ``python -m replysequence.storage.migrations`` does the work
+and ends.
+"""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, text
 
-from replysequence.domain.errors import Conflict, DatabaseUnavailable
-from replysequence.storage.database import engine_for, parse_url
+from replysequence.storage.database import parse_url
+from replysequence.storage.schema import engine_of, newer
 
-__all__ = ["alembic_config", "pending", "upgrade"]
+__all__ = ["alembic_config", "upgrade"]
 
 _LOCK = 0x5265706C79  # "Reply", as the key of an advisory lock
 
@@ -31,53 +29,18 @@ def upgrade(url: str) -> None:
     :class:`~replysequence.domain.errors.DatabaseUnavailable` when it cannot be used, with the reason.
     """
     try:
-        with _engine(parse_url(url)) as engine, engine.begin() as connection:  # on SQLite this is the lock
+        with engine_of(parse_url(url)) as engine, engine.begin() as connection:  # on SQLite this is the lock
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             command.upgrade(alembic_config(connection), "head")
     except CommandError as error:
-        raise Conflict(
-            f"This database belongs to another version of ReplySequence ({error}). "
-            "Start that version, or a newer one.",
-            code="database_newer",
-        ) from error
+        raise newer(str(error)) from error
 
 
-def pending(url: str) -> bool:
-    """Whether :func:`upgrade` has something to do. Changes nothing.
-
-    Raises :class:`~replysequence.domain.errors.DatabaseUnavailable` when it cannot be used, with the reason.
-    """
-    parsed = parse_url(url)
-    if _is_missing_file(parsed):
-        return True
-    with _engine(parsed) as engine, engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_heads()
-    return set(present) != set(ScriptDirectory.from_config(alembic_config(None)).get_heads())
-
-
-def alembic_config(connection: Connection | None) -> Config:
+def alembic_config(connection: Connection) -> Config:
     """What Alembic needs to work on ``connection``, in place of an alembic.ini."""
     config = Config()
     config.set_main_option("script_location", "replysequence.storage:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
-
-
-@contextmanager
-def _engine(url: URL) -> Iterator[Engine]:
-    engine = engine_for(url)
-    try:
-        yield engine
-    except OperationalError as error:
-        reason = str(error.orig).partition("\n")[0]  # the driver's own words, which hold no password
-        raise DatabaseUnavailable(
-            f"The database cannot be used: {reason}. Nothing was started.", may_have_committed=True
-        ) from error
-    finally:
-        engine.dispose()
-
-
-def _is_missing_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
