@@ -19,8 +19,9 @@ from replysequence.providers.base import (
     Tokens,
 )
 from replysequence.providers.http import HttpClient
-from replysequence.providers.looking import LookUp, Searchable
+from replysequence.providers.looking import Searchable
 from replysequence.providers.registry import Registry
+from replysequence.services.cards import ProviderCard, card_of, read_standing
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
 from replysequence.services.tokens import new_tokens
@@ -34,27 +35,6 @@ _log = logs.logger("services.connecting")
 
 _STARTS = (20, 180.0)
 """Started attempts of a person: bucket size, and seconds until one more is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderCard:
-    """A provider on the settings page, with this person's connections there."""
-
-    name: str
-    title: str
-    category: Category
-    configured: bool
-    missing: tuple[str, ...]
-    redirect_uri: str | None
-    """To be registered at the provider; none where nobody connects an account."""
-    connections: tuple[Connection, ...]
-    look_up: LookUp | None = None
-    """The permission to look in a Sent folder here, where there is such a thing."""
-
-    @property
-    def can_connect(self) -> bool:
-        """Whether a person can connect an account here now."""
-        return self.configured and self.redirect_uri is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +70,11 @@ class Connecting:
         """Every category in display order, also an empty one, with its providers and this person's
         connections.
         """
-        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        found = await self._database.read(read_standing, user_id=user_id, providers=self._registry.senders())
         return [
             (
                 category,
-                [
-                    ProviderCard(
-                        name=provider.name,
-                        title=provider.title,
-                        category=category,
-                        configured=not provider.missing,
-                        missing=provider.missing,
-                        redirect_uri=self.redirect_uri(provider.name)
-                        if isinstance(provider, Connectable)
-                        else None,
-                        connections=tuple(each for each in mine if each.provider == provider.name),
-                        look_up=provider.look_up if isinstance(provider, Searchable) else None,
-                    )
-                    for provider in providers
-                ],
+                [card_of(each, found, redirect_uri=self.redirect_uri(each.name)) for each in providers],
             )
             for category, providers in self._registry.by_category()
         ]

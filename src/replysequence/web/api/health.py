@@ -1,19 +1,25 @@
 """For whoever runs the service: is it alive, is it ready, and its figures."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 
 from replysequence.domain.errors import NotAllowed
 from replysequence.web.api.outputs import HealthAnswer
-from replysequence.web.callers import SignedIn
+from replysequence.web.callers import SignedIn, TheServices
 
 router = APIRouter(tags=["health"])
 
 Problems = Callable[[], Awaitable[Sequence[str]]]
 """Why the service is not ready; empty when it is."""
+
+_DOWN: Final = Gauge(
+    "replysequence_provider_down",
+    "1 while a provider fails for many at once and its sends wait.",
+    ("provider",),
+)
 
 
 @router.get("/healthz", summary="Is the process alive?")
@@ -30,8 +36,11 @@ async def readyz(request: Request, response: Response) -> HealthAnswer:
 
 
 @router.get("/metrics", response_class=Response, summary="Figures for Prometheus")
-async def metrics(caller: SignedIn) -> Response:
+async def metrics(caller: SignedIn, services: TheServices) -> Response:
     """For administrators: give Prometheus an administrator's API key as its bearer token."""
     if not caller.person.is_admin:
         raise NotAllowed("Only an administrator may read the figures.")
+    for _, cards in await services.connecting.integrations(caller.id):
+        for card in cards:
+            _DOWN.labels(card.name).set(card.problem is not None)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -12,7 +12,7 @@ from replysequence.domain.draft import AttachmentInfo, Draft
 from replysequence.domain.event import Event, Kind
 from replysequence.domain.message import Problem
 from replysequence.domain.send import Attempt, Outcome, Send, State
-from replysequence.services.connecting import ProviderCard
+from replysequence.services.cards import ProviderCard
 from replysequence.services.disconnecting import Disconnected
 from replysequence.services.drafting import DraftLine, Preflight
 from replysequence.services.page import Page
@@ -317,7 +317,8 @@ class ConnectionAnswer(BaseModel):
 class ProviderAnswer(BaseModel):
     """A provider; ``missing`` names the environment variables that its operator still has to set.
 
-    ``redirect_uri`` is what to register there, null where nobody connects an account.
+    ``redirect_uri`` is what to register there, null where nobody connects an account. ``problem`` says that the
+    provider itself fails at the moment, ``down_since`` since when; both are null while it works.
     """
 
     provider: str
@@ -326,6 +327,8 @@ class ProviderAnswer(BaseModel):
     missing: list[str]
     can_connect: bool
     redirect_uri: str | None
+    problem: str | None
+    down_since: datetime | None
     connections: list[ConnectionAnswer]
 
     @classmethod
@@ -337,6 +340,8 @@ class ProviderAnswer(BaseModel):
             missing=list(card.missing),
             can_connect=card.can_connect,
             redirect_uri=card.redirect_uri,
+            problem=card.problem,
+            down_since=card.down_since,
             connections=[ConnectionAnswer.of(connection) for connection in card.connections],
         )
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request, Response
 from replysequence.domain.connection import Connection
 from replysequence.domain.errors import InvalidInput, NotFound
 from replysequence.services import Services
-from replysequence.services.connecting import ProviderCard
+from replysequence.services.cards import ProviderCard
 from replysequence.services.deciding import Moved
 from replysequence.services.disconnecting import Disconnected, Waiting
 from replysequence.web.api.auth import INTEGRATIONS
