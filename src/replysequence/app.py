@@ -14,6 +14,7 @@ from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
+from replysequence.services.going_back import GoingBack
 from replysequence.services.history import History
 from replysequence.services.looking_up import LookingUp
 from replysequence.services.outcomes import Outcomes
@@ -112,6 +113,8 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         http = HttpClient()
         closing.push_async_callback(http.close)
         opened = open_vault(settings, database)
+        going_back = GoingBack(database=database, folder=settings.data_dir)
+        await going_back.recognise()
         registry = Registry(settings.providers, http)
         outcomes = Outcomes()
         tokens = Tokens(database=database, registry=registry, http=http, vault=opened, owner=incarnation.id)
@@ -146,6 +149,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             database=database,
             dispatching=dispatching,
             watching=watching,
+            going_back=going_back,
             disconnecting=disconnecting,
             telling=Telling(database=database, registry=registry, public_url=settings.public_url),
             looking_up=looking_up,

@@ -17,6 +17,7 @@ from replysequence.cli import checks, demo
 from replysequence.sandbox import server as sandbox_server
 from replysequence.sandbox.environment import environment
 from replysequence.sandbox.world import World
+from replysequence.services.going_back import GoingBack
 from replysequence.settings import Settings, read
 from replysequence.storage import rotation, schema
 from replysequence.storage.database import Database
@@ -106,6 +107,24 @@ def migrate() -> None:
     needed = process.or_exit(lambda: schema.pending(_settings().database_url))
     _prepared()
     click.echo("The database was brought to the present schema." if needed else "The database is up to date.")
+
+
+@commands.command()
+def restored() -> None:
+    """Say that the database was restored from an older copy: nothing unfinished in it leaves without its owner's word.
+
+    `serve` and `worker` notice that by themselves on a machine that has seen the newer one. Say it where they cannot:
+    on a new machine, or when the data folder was restored together with the database.
+    """
+
+    async def hold(parts: App) -> None:
+        held = await GoingBack(database=parts.database, folder=parts.settings.data_dir).hold()
+        click.echo(
+            f"{held.waiting} sends wait until their owners say whether they should still leave; of {held.unknown} "
+            "nobody knows whether they left."
+        )
+
+    process.run(_with_parts(hold))
 
 
 @commands.group()

@@ -21,11 +21,14 @@ MOVED = (sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
 """What :func:`moved` needs of each send."""
 _OF_ROUTE = sends.c.route_id == bindparam("route")
 _HELD = and_(sends.c.state == State.WAITING, sends.c.next_at.is_(None))
+_NOT_ASKING = sends.c.reason.is_distinct_from(ASKS_FIRST)
+"""What asks waits for its owner's word, whatever becomes of its mailbox."""
 _HOLD = (
     update(sends)
     .where(
         _OF_ROUTE,
         in_states(sends.c.state, CLAIMABLE),
+        _NOT_ASKING,
         or_(sends.c.next_at.is_not(None), sends.c.reason.is_distinct_from(bindparam("why"))),
     )
     .values(
@@ -42,7 +45,7 @@ own_time = case((sends.c.send_at > sends.c.created_at, sends.c.send_at), else_=s
 _later_give_up = case((sends.c.give_up_at > bindparam("until"), sends.c.give_up_at), else_=bindparam("until"))
 _PLAN = (
     update(sends)
-    .where(_OF_ROUTE, _HELD, sends.c.send_at > bindparam("at"))
+    .where(_OF_ROUTE, _HELD, _NOT_ASKING, sends.c.send_at > bindparam("at"))
     .values(
         reason=SCHEDULED,
         explanation=null(),
@@ -54,7 +57,7 @@ _PLAN = (
 )
 _RELEASE = (
     update(sends)
-    .where(_OF_ROUTE, _HELD, own_time > bindparam("ask_before"))
+    .where(_OF_ROUTE, _HELD, _NOT_ASKING, own_time > bindparam("ask_before"))
     .values(
         state=State.QUEUED,
         reason=null(),
@@ -70,8 +73,8 @@ _ASK = (
     .where(
         _OF_ROUTE,
         _HELD,
+        _NOT_ASKING,
         own_time <= bindparam("ask_before"),
-        sends.c.reason.is_distinct_from(ASKS_FIRST),
     )
     .values(
         reason=ASKS_FIRST,
