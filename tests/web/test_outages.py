@@ -1,12 +1,13 @@
 """What pages and programs say while a provider is down."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from replysequence.services import watching
+from replysequence.storage import routes
 from replysequence.storage.claims import PROVIDER_DOWN
 from support.answers import made
 from support.webapp import RunningApp, Visitor
@@ -25,8 +26,15 @@ def account(web: RunningApp, bob: Visitor) -> str:
 
 @pytest.fixture
 def outage(web: RunningApp) -> Iterator[None]:
-    """Gmail is down."""
+    """Gmail is down, and not tried while we look."""
     assert web.app.database.run(watching._begin, provider="gmail", title="Gmail")
+    web.app.database.run(
+        routes.pause,
+        route_id="gmail",
+        until=datetime.now(UTC) + timedelta(hours=1),
+        reason=PROVIDER_DOWN,
+        explanation="Gmail is not answering at the moment.",
+    )
     yield
     web.app.database.run(watching._end, provider="gmail")
 
