@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import Connection, Tuple, bindparam, func, literal_column, select, tuple_
 
 from replysequence.domain import pacing
 from replysequence.domain.pacing import Pace, PaceOf, Used
 from replysequence.domain.send import CLAIMABLE, Send
 from replysequence.storage import routes
+from replysequence.storage.column_types import NOBODY
 from replysequence.storage.tables import email_connections, in_states, sends
 from replysequence.storage.tables import routes as routes_table
 
@@ -17,25 +18,34 @@ COUNTED = 20_000
 """Who has more before it leaves later than this says: counting on would cost more than the answer is worth."""
 
 _R = routes_table.c
+
+
+def _place(name: str) -> Tuple:
+    """A place in a queue, as two parameters."""
+    return tuple_(
+        bindparam(f"{name}_time", type_=sends.c.next_at.type), bindparam(f"{name}_id", type_=sends.c.id.type)
+    )
+
+
 _ROUTE = (
     select(_R.via, _R.paced_until, _R.paused_until, _R.per_minute, email_connections.c.email)
     .select_from(routes_table.outerjoin(email_connections, email_connections.c.id == _R.connection_id))
     .where(_R.id == bindparam("route_id"))
 )
-_AHEAD = select(func.count()).select_from(
+_PLACE = tuple_(sends.c.next_at, sends.c.id)
+_BETWEEN = select(func.count()).select_from(
     select(literal_column("1"))
     .where(
         sends.c.route_id == bindparam("route_id"),
         in_states(sends.c.state, CLAIMABLE),
         sends.c.next_at.is_not(None),
-        tuple_(sends.c.next_at, sends.c.id)
-        < tuple_(
-            bindparam("next_at", type_=sends.c.next_at.type), bindparam("send_id", type_=sends.c.id.type)
-        ),
+        _place("from") <= _PLACE,
+        _place("to") > _PLACE,
     )
     .limit(COUNTED)
     .subquery()
 )
+_START = (datetime(1970, 1, 1, tzinfo=UTC), NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +60,45 @@ def departures(
     connection: Connection, waiting: Sequence[Send], *, pace_of: PaceOf, at: datetime
 ) -> dict[str, Departure]:
     """By send id: for those that are due at ``at`` but must wait for others, for a pause or for the pace."""
-    found: dict[str, Departure] = {}
-    queues: dict[str, _Queue | None] = {}
+    behind: dict[str, list[tuple[datetime, str]]] = {}
     for send in waiting:
-        if send.state not in CLAIMABLE or send.next_at is None or send.next_at > at:
-            continue
-        route_id = send.route.id
-        if route_id not in queues:
-            queues[route_id] = _queue(connection, route_id=route_id, pace_of=pace_of, at=at)
-        queue = queues[route_id]
+        if send.state in CLAIMABLE and send.next_at is not None and send.next_at <= at:
+            behind.setdefault(send.route.id, []).append((send.next_at, send.id))
+    found: dict[str, Departure] = {}
+    for route_id, places in behind.items():
+        queue = _queue(connection, route_id=route_id, pace_of=pace_of, at=at)
         if queue is None:
             continue
-        ahead = connection.execute(
-            _AHEAD, {"route_id": route_id, "next_at": send.next_at, "send_id": send.id}
-        ).scalar_one()
-        moment = pacing.leaves_at(
-            queue.pace, ahead=ahead, first_at=queue.first_at, used=queue.used, day_frees_at=queue.day_frees_at
-        )
-        if moment > at:
-            found[send.id] = Departure(moment, queue.pace)
+        ahead, last = 0, _START
+        for place in sorted(places):
+            ahead += _count(connection, route_id=route_id, start=last, end=place)
+            last = place
+            moment = pacing.leaves_at(
+                queue.pace,
+                ahead=ahead,
+                first_at=queue.first_at,
+                used=queue.used,
+                day_frees_at=queue.day_frees_at,
+            )
+            if moment > at:
+                found[place[1]] = Departure(moment, queue.pace)
     return found
+
+
+def _count(
+    connection: Connection, *, route_id: str, start: tuple[datetime, str], end: tuple[datetime, str]
+) -> int:
+    """How many stand from ``start`` on and before ``end``: so each row is read once, however many sends ask."""
+    return connection.execute(
+        _BETWEEN,
+        {
+            "route_id": route_id,
+            "from_time": start[0],
+            "from_id": start[1],
+            "to_time": end[0],
+            "to_id": end[1],
+        },
+    ).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)
