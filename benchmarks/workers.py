@@ -9,7 +9,7 @@ import os
 import uvloop
 
 from benchmarks.measured import hear, tell, usage
-from replysequence import app, logs, settings
+from replysequence import app, logs, process, settings
 
 
 async def work() -> None:
@@ -17,6 +17,7 @@ async def work() -> None:
     configured = settings.read(os.environ)
     logs.set_up(configured.log_level)
     async with app.running(configured) as parts:
+        process.spare_the_collector()
         tell(**usage())
         await hear()
         working = asyncio.create_task(parts.worker.run())
