@@ -1,5 +1,8 @@
 """A date and time on somebody's wall is one instant, or it is said why not."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -158,3 +161,12 @@ def test_the_names_to_choose_from_are_places() -> None:
     assert names[0] == "UTC"
     assert {"Europe/Berlin", "Asia/Tokyo", "America/Sao_Paulo"} <= set(names)
     assert [name for name in names if name.startswith(("Etc/", "US/", "posix"))] == []
+
+
+def test_a_machine_without_a_time_zone_database_knows_every_zone() -> None:
+    program = "from replysequence.domain.wall_clock import zone_names; print(*zone_names())"
+    bare = os.environ | {"PYTHONTZPATH": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", program], env=bare, capture_output=True, text=True, check=True
+    )
+    assert {"Europe/Berlin", "America/New_York", "Asia/Kolkata"} <= set(told.stdout.split())

@@ -1,7 +1,8 @@
 """Times as people read them off the clock on their wall: a time zone by its IANA name, a date and time there, and the
 instant that this is.
 
-The rules of the zones are those of the IANA time zone database that ``zoneinfo`` finds on this machine.
+The rules of the zones are those of the IANA time zone database that ``zoneinfo`` finds on this machine, or else in the
+package ``tzdata``.
 """
 
 from dataclasses import dataclass
