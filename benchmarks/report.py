@@ -131,10 +131,12 @@ def page(sections: Sequence[Section]) -> str:
 
 def table(figures: Sequence[Figure]) -> str:
     """The figures as a Markdown table."""
-    rows = [
-        f"| {figure.name} | {figure.shown} | {figure.gate or ''} | {figure.verdict} |" for figure in figures
-    ]
+    rows = [f"| {figure.name} | {_cells(figure)} |" for figure in figures]
     return "\n".join(["| figure | measured | gate | |", "|---|---:|---:|---|", *rows])
+
+
+def _cells(figure: Figure) -> str:
+    return f"{figure.shown} | {figure.gate or ''} | {figure.verdict}"
 
 
 def number(value: float) -> str:
@@ -146,9 +148,12 @@ def number(value: float) -> str:
 
 
 def _summary(sections: Sequence[Section]) -> list[str]:
-    gated = [figure for section in sections for figure in section.gated]
-    holding = sum(figure.verdict == "holds" for figure in gated)
-    return [f"{holding} of {len(gated)} gates hold.\n", table(gated), ""]
+    """How many gates hold, and each of them in one table."""
+    gated = [(section, figure) for section in sections for figure in section.gated]
+    holding = sum(figure.verdict == "holds" for _, figure in gated)
+    rows = [f"| {section.title} | {figure.name} | {_cells(figure)} |" for section, figure in gated]
+    head = ["| | figure | measured | gate | |", "|---|---|---:|---:|---|"]
+    return [f"{holding} of {len(gated)} gates hold.\n", "\n".join([*head, *rows]), ""]
 
 
 def _section(section: Section) -> str:

@@ -50,7 +50,7 @@ class Sizes:
 
 FULL = Sizes(
     rounds=3,
-    sends=6_000,
+    sends=4_000,
     sends_each=4,
     calls=400,
     requests=1_500,
