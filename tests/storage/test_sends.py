@@ -244,7 +244,7 @@ def test_an_unknown_send_is_settled_once_and_for_good(
     settle(ledger, alice, send_id, verdict)
     send = ledger.get(alice, send_id)
     assert send.state is state
-    assert send.events[-1].data == {"verdict": verdict.value, "by": "person"}
+    assert send.events[-1].data == {"verdict": verdict.value, "by": "person", "attempt": 1}
     for again in Verdict:
         with pytest.raises(Conflict) as refused:
             settle(ledger, alice, send_id, again)
