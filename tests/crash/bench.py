@@ -6,6 +6,7 @@ with bench(server, folder) as it, it.stage() as stage:
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -54,8 +55,12 @@ class SqliteFolder:
         """As :meth:`PostgreSQL.create`."""
         file = self.folder / name / "replysequence.db"
         file.parent.mkdir(parents=True)
-        if template:
-            shutil.copyfile(self.folder / template / file.name, file)
+        if template:  # its write-ahead log may hold what a process that was killed has left
+            with (
+                closing(sqlite3.connect(self.folder / template / file.name)) as source,
+                closing(sqlite3.connect(file)) as target,
+            ):
+                source.backup(target)
         return f"sqlite:///{file}"
 
     def drop(self, name: str) -> None:
@@ -77,15 +82,27 @@ class Bench:
     @contextmanager
     def stage(self) -> Iterator[Stage]:
         """A database with everybody in it and nothing sent; it is removed afterwards."""
-        name = f"crash_{next(_numbers)}"
-        url = self.server.create(name, template=self.furnished)
-        environ = {**self.environ, "DATABASE_URL": url}
-        with (
-            closing(Database.open(url)) as database,
-            Stage(database, self.box, self.people, self.nursery, environ).open() as stage,
-        ):
+        name = self.name()
+        with self.open(self.server.create(name, template=self.furnished)) as stage:
             yield stage
         self.server.drop(name)
+
+    @contextmanager
+    def open(self, url: str) -> Iterator[Stage]:
+        """The stage on a database that is there; afterwards nobody is connected to it."""
+        with (
+            closing(Database.open(url)) as database,
+            Stage(database, self.box, self.people, self.nursery, self.settings(url)).open() as stage,
+        ):
+            yield stage
+
+    def settings(self, url: str) -> dict[str, str]:
+        """The environment of a process on that database."""
+        return {**self.environ, "DATABASE_URL": url}
+
+    def name(self) -> str:
+        """A name that no database has."""
+        return f"crash_{next(_numbers)}"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import IO, Any
 from crash.fleet import until
 from support.plain_http import Answer, call
 
+NURSERY_LOG = "nursery.log"
 PATIENCE = 60.0
 """Seconds after which something that has not come never will."""
 
@@ -75,6 +76,8 @@ class Process:
 
     def logged(self, event: str, *, times: int = 1) -> None:
         """Wait until its log holds this event so many times."""
+        self.wait_for("born")
+        until(self.log.exists, what="the log")
         until(lambda: self.log.read_text(errors="replace").count(f'"{event}"') >= times, what=event)
 
     def kill(self) -> None:
@@ -103,7 +106,10 @@ class Process:
         return [told["said"] for told in self.told]
 
     def _last_lines(self) -> str:
-        return "".join(self.log.read_text(errors="replace").splitlines(keepends=True)[-20:])
+        for log in (self.log, self.log.with_name(NURSERY_LOG)):
+            if log.exists():
+                return "".join(log.read_text(errors="replace").splitlines(keepends=True)[-20:])
+        return ""
 
 
 class Nursery:
@@ -143,13 +149,15 @@ class Nursery:
         for line in reports:
             told = json.loads(line)
             self._born[told["name"]].hear(told)
+        for process in self._born.values():
+            process.hear({"name": process.name, "said": "ended", "code": None})
 
 
 @contextmanager
 def nursery(folder: Path) -> Iterator[Nursery]:
     """A nursery that keeps the logs of its processes in `folder`. Nothing of it outlives the block."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "nursery.log").open("ab") as log:
+    with (folder / NURSERY_LOG).open("ab") as log:
         program = subprocess.Popen(
             [sys.executable, "-m", "crash.victim"],
             env={"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -163,7 +171,8 @@ def nursery(folder: Path) -> Iterator[Nursery]:
         yield Nursery(program, folder)
     finally:
         assert program.stdin is not None
-        program.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended already
+            program.stdin.close()
         program.wait()
         assert program.stdout is not None
         program.stdout.close()

@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -33,11 +34,23 @@ from replysequence.services.dispatching import Dispatching
 IMPATIENCE = (
     ("replysequence.worker", "LONGEST_SLEEP", 0.05),
     ("replysequence.worker", "REAP_EVERY", 0.2),
+    ("replysequence.worker", "LOOK_BACK_EVERY", 0.2),
 )
 """Pauses of the app that a test need not sit out: module, name, seconds."""
 
 GO_ON = signal.SIGUSR1
 """Blocked in every thread, so that it waits for who stands still."""
+
+CLOCKS = (
+    "replysequence.storage.database",
+    "replysequence.storage.sqlite",
+    "replysequence.services.dispatching",
+    "replysequence.providers.gmail",
+    "replysequence.providers.oauth",
+    "replysequence.providers.outlook",
+    "replysequence.providers.resend",
+)
+"""Every module that sending asks for the time."""
 
 Say = Callable[..., None]
 
@@ -99,6 +112,7 @@ async def _run(order: dict[str, Any], say: Say) -> None:
     for module, name, seconds in IMPATIENCE:
         assert hasattr(import_module(module), name), f"{module} has no {name} any more"
         setattr(import_module(module), name, seconds)
+    _move_clocks(timedelta(seconds=order["ahead"]))
     _tell_reaping(say)
     room = ROOMS[order["shortage"] or "writes"]()
 
@@ -119,6 +133,19 @@ async def _run(order: dict[str, Any], say: Say) -> None:
             say("listening", port=sock.getsockname()[1])
 
         await serving.serve(read, sock=sock, with_worker=True, ready=ready)
+
+
+def _move_clocks(ahead: timedelta) -> None:
+    class Moved(datetime):
+        """As if this machine's clock were so far ahead. The monotonic clock goes on as it did."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + ahead
+
+    for module in CLOCKS:
+        assert hasattr(import_module(module), "datetime"), f"{module} does not read the clock any more"
+        vars(import_module(module))["datetime"] = Moved
 
 
 def _tell_reaping(say: Say) -> None:
