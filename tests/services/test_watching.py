@@ -111,6 +111,7 @@ async def test_a_storm_of_503s_makes_a_provider_down_for_all_its_mailboxes_and_f
 
         waits = await it.sent(people[-1])
         assert (waits.state, waits.reason, waits.attempts) == (State.QUEUED, PROVIDER_DOWN, ())
+        assert waits.leaves_at is None, "nobody knows when"
         assert waits.explanation
         assert waits.explanation.startswith("Gmail is not answering")
         assert (await it.sent(carol)).state is State.SENT

@@ -20,7 +20,10 @@ def codes_in_the_sources() -> set[str]:
                 match node:
                     case (
                         ast.keyword(arg="code" | "reason", value=ast.Constant(value=str(word)))
-                        | ast.Assign(targets=[ast.Name(id="code")], value=ast.Constant(value=str(word)))
+                        | ast.Assign(
+                            targets=[ast.Name(id="code" | "PROVIDER_DOWN")],
+                            value=ast.Constant(value=str(word)),
+                        )
                         | ast.Call(func=ast.Name(id="Meaning"), args=[_, ast.Constant(value=str(word)), *_])
                     ):
                         found.add(word)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from replysequence.domain.pacing import Rate
 from replysequence.domain.send import Send
 from replysequence.providers.registry import Registry
+from replysequence.storage.claims import PROVIDER_DOWN
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.departures import Departure, departures
 
@@ -17,9 +18,12 @@ _PERIODS = {timedelta(seconds=1): "second", timedelta(minutes=1): "minute"}
 
 
 def departing(transaction: Transaction, found: Sequence[Send], *, registry: Registry) -> list[Send]:
-    """``found`` with the time at which each of them leaves, where it must wait for others of its mailbox."""
+    """``found`` with the time at which each of them leaves, where it must wait for others of its mailbox.
+    When a provider that is down will be back nobody can tell.
+    """
     at = now(transaction)
-    leaving = departures(transaction, found, pace_of=registry.pace, at=at)
+    told = [send for send in found if send.reason != PROVIDER_DOWN]
+    leaving = departures(transaction, told, pace_of=registry.pace, at=at)
     return [
         _told(send, departure, registry=registry)
         if (departure := leaving.get(send.id)) and departure.at > at + WORTH_TELLING
