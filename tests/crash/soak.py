@@ -363,9 +363,12 @@ class Order:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Order":
-        """Read the `SOAK_…` variables."""
+        """Read the `SOAK_…` variables. Raises ValueError for a chapter that there is not."""
         given = {name: environ[name] for name in _VARIABLES if environ.get(name)}
         chapters = given.get("SOAK_ONLY", ",".join(CHAPTERS)).split(",")
+        unknown = [name for name in chapters if name not in CHAPTERS]
+        if unknown:
+            raise ValueError(f"There is no chapter {unknown[0]!r}; there are {', '.join(CHAPTERS)}.")
         shown = [f"{name}={value}" for name, value in given.items() if name != "SOAK_REPORT"]
         return cls(
             sends=int(given.get("SOAK_SENDS", WHOLE)),
