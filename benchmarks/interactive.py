@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
+from statistics import median
 
 import psycopg
 
@@ -13,7 +14,7 @@ from benchmarks.bulk import TITLES
 from benchmarks.ledger import Databases
 from benchmarks.loading import Loaded, Site, provider_alone, send_all, sent_drafts, site
 from benchmarks.report import Figure, Section, at_least, at_most
-from benchmarks.stage import Stage
+from benchmarks.stage import Sizes, Stage
 
 CPU = 0.0005
 """Seconds of CPU in the floor."""
@@ -53,14 +54,11 @@ def measure(stage: Stage) -> Section:
 def _on(stage: Stage, databases: Databases) -> list[Figure]:
     sizes = stage.sizes
     people = 2 * max(sizes.at_once)
-    counts = {at_once: max(sizes.requests, 4 * at_once) for at_once in sizes.at_once}
-    needed = WARM_UP + sizes.one_by_one + sum(counts.values()) + 2 * sizes.too_many
+    needed = WARM_UP + sizes.one_by_one + sum(_many_each(sizes).values()) * sizes.rounds + 2 * sizes.too_many
     with site(stage, databases, name="interactive", people=people, drafts_each=-(-needed // people)) as at:
         send_all(at, at.take(WARM_UP), connections=4)
         single = _one_by_one(at, databases)
-        many = {
-            at_once: send_all(at, at.take(number), connections=at_once) for at_once, number in counts.items()
-        }
+        many = _many_at_once(at)
         beyond = send_all(at, at.take(2 * sizes.too_many), connections=sizes.too_many)
         wrong = _half_accepted(at, beyond)
     title = TITLES[databases.kind]
@@ -69,6 +67,21 @@ def _on(stage: Stage, databases: Databases) -> list[Figure]:
         *_many(title, many),
         *_beyond(title, beyond, connections=sizes.too_many, wrong=wrong),
     ]
+
+
+def _many_each(sizes: Sizes) -> dict[int, int]:
+    """By number of connections: how many drafts one turn sends over them, two each at the least."""
+    return {at_once: max(sizes.requests // sizes.rounds, 2 * at_once) for at_once in sizes.at_once}
+
+
+def _many_at_once(at: Site) -> dict[int, list[Loaded]]:
+    """Every number of connections in turns: what else the machine does then troubles all alike."""
+    each = _many_each(at.stage.sizes)
+    found: dict[int, list[Loaded]] = {at_once: [] for at_once in each}
+    for _ in range(at.stage.sizes.rounds):
+        for at_once, drafts in each.items():
+            found[at_once].append(send_all(at, at.take(drafts), connections=at_once))
+    return found
 
 
 def _one_by_one(at: Site, databases: Databases) -> OneByOne:
@@ -97,23 +110,29 @@ def _single(title: str, found: OneByOne) -> list[Figure]:
     ]
 
 
-def _many(title: str, many: dict[int, Loaded]) -> list[Figure]:
+def _many(title: str, many: dict[int, list[Loaded]]) -> list[Figure]:
+    per_second = {at_once: median(turn.per_second for turn in turns) for at_once, turns in many.items()}
     figures: list[Figure] = []
-    for at_once, found in many.items():
+    for at_once, turns in many.items():
+        p50 = median(_part(turn.seconds, 50) for turn in turns)
         figures += [
-            Figure(f"sends a second with {at_once} at once, {title}", found.per_second),
-            Figure(f"answer p50 with {at_once} at once, {title}", _part(found.seconds, 50) * 1e3, "ms"),
+            Figure(f"sends a second with {at_once} at once, {title}", per_second[at_once]),
+            Figure(f"answer p50 with {at_once} at once, {title}", p50 * 1e3, "ms"),
         ]
-    fewest, most = many[min(many)], many[max(many)]
-    wrong = sum(abs(len(found.answers["seconds"]) - found.taken) + found.doubled for found in many.values())
+    fewest, most = min(many), max(many)
+    wrong = sum(
+        abs(len(turn.answers["seconds"]) - turn.taken) + turn.doubled
+        for turns in many.values()
+        for turn in turns
+    )
     return [
         *figures,
         Figure(
-            f"sends a second with {max(many)} at once ÷ with {min(many)}, {title}",
-            most.per_second / fewest.per_second,
+            f"sends a second with {most} at once ÷ with {fewest}, {title}",
+            per_second[most] / per_second[fewest],
             gate=at_least(0.95),
         ),
-        Figure(f"memory with {max(many)} at once, {title}", most.memory / 1e6, "MB", at_most(130)),
+        Figure(f"memory with {most} at once, {title}", many[most][-1].memory / 1e6, "MB", at_most(130)),
         Figure(f"drafts not sent exactly once, {title}", wrong, gate=at_most(0)),
     ]
 
