@@ -2,8 +2,8 @@
 
 Seen are exchanges, each of one *party*: a mailbox, or one send of a relay. They end well (the provider decided about
 the message), in trouble (no answer, or one that decides nothing), or as neither (a refusal of one mailbox: its quota,
-its grant). What ended in trouble is evidence when it began after the last one that ended well; what has not ended is, when
-nothing that began after it has ended well.
+its grant). What ended in trouble is evidence when it began after the last one that ended well; what has not ended is,
+when nothing that began after it has ended well.
 """
 
 from collections import Counter
