@@ -190,14 +190,11 @@ async def test_it_is_known_to_every_process_and_after_a_restart(office: Opening,
             arm(box, "refused_503")
             await one_each(it, people)
             await it.work()
-            for person in people:
-                other_send = await other.accept(person)
+            accepted = [await other.accept(person) for person in people]
             await other.work()
             await watcher(it).look()
             await watcher(other).look()
-            assert (await other.get(other_send)).state is State.UNKNOWN, (
-                "the other process saw the trouble too"
-            )
+            assert (await other.get(accepted[-1])).state is State.UNKNOWN, "the other process saw it too"
             assert await down(other) == ["gmail"]
             box.world.faults.clear()
             async with office() as later:
