@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from threading import Condition, Lock, Thread
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import psycopg
 from sqlalchemy import Connection, Engine
+
+if TYPE_CHECKING:  # who keeps everything in SQLite needs no driver of PostgreSQL in memory
+    import psycopg
 
 POSTGRESQL_CHANNEL = "replysequence"
 """The one channel that we LISTEN on; ours travel in the payload."""
@@ -113,6 +115,7 @@ class PostgresqlNotifier:
 
     def _serve(self) -> None:
         connection: psycopg.Connection | None = None
+        errors = _errors(self._engine)
         while channels := self._next():
             try:
                 connection = connection or _connect(self._engine)
@@ -120,7 +123,7 @@ class PostgresqlNotifier:
                     connection.execute(
                         "SELECT pg_notify(%s, %s)", (POSTGRESQL_CHANNEL, f"{self._name} {channel}")
                     )
-            except psycopg.Error:  # a hint that is lost: who listens looks from time to time
+            except errors:  # a hint that is lost: who listens looks from time to time
                 if connection is not None:
                     connection.close()
                 connection = None
@@ -154,11 +157,12 @@ class PostgresqlListener:
         self._woken.close()
 
     def _serve(self) -> None:
+        errors = _errors(self._engine)
         while True:
             try:
                 if self._listen_until_closing():
                     return
-            except (psycopg.Error, OSError):
+            except (errors, OSError):
                 if self._closing_within(RETRY_SECONDS):
                     return
 
@@ -171,7 +175,7 @@ class PostgresqlListener:
                 self._wakeups.wake({channel for name, _, channel in notices if name != self._name})
         return True
 
-    def _closing_before_input(self, connection: psycopg.Connection) -> bool:
+    def _closing_before_input(self, connection: "psycopg.Connection") -> bool:
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
@@ -183,6 +187,16 @@ class PostgresqlListener:
             return bool(selector.select(seconds))
 
 
-def _connect(engine: Engine) -> psycopg.Connection:
+def _connect(engine: Engine) -> "psycopg.Connection":
     arguments, parameters = engine.dialect.create_connect_args(engine.url)
-    return psycopg.connect(*arguments, **parameters, autocommit=True)
+    connection: psycopg.Connection = _driver(engine).connect(*arguments, **parameters, autocommit=True)
+    return connection
+
+
+def _errors(engine: Engine) -> type[Exception]:
+    errors: type[Exception] = _driver(engine).Error
+    return errors
+
+
+def _driver(engine: Engine) -> Any:  # the module psycopg, which the engine has imported
+    return engine.dialect.loaded_dbapi
