@@ -87,6 +87,8 @@ class Verdict:
     refused: int
     unknown: Counter[tuple[str, str]]
     """How many are open, by provider and reason."""
+    open_and_taken: int
+    """How many of those a provider did take."""
     attempts: int
     lost: list[str] = field(default_factory=list)
     """Accepted and not on disk, or called sent though nobody took it."""
@@ -137,6 +139,7 @@ def judge(told: Sequence[Told], records: Sequence[Record], taken: Sequence[Taken
         ok=sum(record.state in OK for record in records),
         refused=sum(record.state in REFUSED for record in records),
         unknown=Counter((record.via, record.reason or "?") for record in records if record.state in OPEN),
+        open_and_taken=sum(record.state in OPEN and by_send[record.id] > 0 for record in records),
         attempts=sum(len(record.attempts) for record in records),
         lost=[
             *(order.draft_id for order in told if not order.send_ids or not order.send_ids <= known),

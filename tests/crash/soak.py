@@ -92,7 +92,7 @@ def storms(place: Place) -> Chapter:
             "it accepted, 1 % answered 503 after it accepted, and 5 % refused with 429. Clients ask again with the "
             "same key when a connection dies; one in twenty asks twice anyway. *In flight* are the sends on the wire "
             "at the kills of workers, *ambiguous* the injected exchanges whose end nobody can know; their sum bounds "
-            "*unknown*."
+            "*unknown*, and *taken* are those of them that the provider did accept."
         ),
         columns=(
             "Database",
@@ -104,6 +104,7 @@ def storms(place: Place) -> Chapter:
             "Ambiguous",
             "Sent",
             "Unknown",
+            "Taken",
             "Lost",
             "Doubled",
             "Wrong",
@@ -148,6 +149,7 @@ def _write_down(chapter: Chapter, aftermath: Aftermath, which: list[str]) -> Non
             aftermath.ambiguous,
             f"{verdict.ok:,}",
             verdict.open,
+            verdict.open_and_taken,
             len(verdict.lost) + len(verdict.unrecorded),
             len(verdict.doubled),
             len(verdict.wrong),

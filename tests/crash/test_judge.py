@@ -41,6 +41,7 @@ def test_a_send_that_is_what_it_says_is_no_fault(record: Record, taken: list[Tak
 
     assert found.faults == {}
     assert (found.ok, found.open) == ((1, 0) if record is SENT else (0, 1))
+    assert found.open_and_taken == (found.open and len(taken))
 
 
 @pytest.mark.parametrize(
