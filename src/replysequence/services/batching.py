@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from replysequence.storage.claims import AttemptLost
+from replysequence.domain.errors import DatabaseUnavailable
 from replysequence.storage.database import Database, Transaction
 
 T = TypeVar("T")
@@ -36,7 +36,8 @@ class Batch(Generic[T]):
     async def write(self, item: T) -> None:
         """Return once ``item`` is durable. Raises what its transaction raised.
 
-        :class:`AttemptLost` is this item's own: where it comes up, each item of the batch is written alone.
+        Anything but :class:`DatabaseUnavailable` is this item's own: where it comes up, each of the batch is written
+        alone.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
@@ -57,14 +58,14 @@ class Batch(Generic[T]):
     async def _write(self, batch: Sequence[tuple[T, asyncio.Future[None]]]) -> None:
         try:
             await self._database.transaction(self._work, [item for item, _ in batch])
-        except AttemptLost as error:
+        except DatabaseUnavailable as error:
+            _resolve(batch, error)
+        except Exception as error:  # noqa: BLE001 - it is handed to whose it is
             if len(batch) == 1:
                 _resolve(batch, error)
                 return
             for each in batch:
                 await self._write([each])
-        except Exception as error:  # noqa: BLE001 - it is handed to everybody who waits for this batch
-            _resolve(batch, error)
         else:
             _resolve(batch, None)
 
