@@ -1,23 +1,37 @@
 """People and workers at the same rows at the same moment: nothing deadlocks, nothing is forgotten."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import text, update
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.errors import Conflict
 from replysequence.domain.event import Kind
 from replysequence.domain.send import Send, State
-from replysequence.storage import connection_tokens, connections, endings, holding, sends, transactions
+from replysequence.storage import (
+    connection_tokens,
+    connections,
+    endings,
+    holding,
+    looks,
+    routes,
+    sends,
+    transactions,
+)
 from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database, Transaction
+from replysequence.storage.looks import Cost
+from replysequence.storage.tables import email_connections
 from replysequence.storage.vault import Vault
 from storage.conftest import Connect, account, tokens
-from support.ledger import NOON, RELAY, Ledger, mailbox_route, write
+from support.ledger import FAST, NOON, RELAY, Ledger, mailbox_route, write
 
 ENDINGS = (State.SENT, State.QUEUED, State.FAILED, State.UNKNOWN, State.SENT)
 
@@ -190,3 +204,126 @@ def test_a_storm_of_people_and_workers_ends_without_a_deadlock_and_with_every_se
     assert len(made) == 24
     for send_id, cancelled in made:
         assert explained(ledger.get(alice, send_id), cancelled=cancelled)
+
+
+def become_unknown(ledger: Ledger, user_id: str, *, connection_ids: Sequence[str]) -> None:
+    """One send of each mailbox of which nobody knows whether it left: the first has waited longest."""
+    for number, connection_id in enumerate(connection_ids):
+        ledger.accepted(user_id, route=mailbox_route(connection_id))
+        (claimed,) = ledger.claim()
+        ledger.begin(claimed)
+        ledger.end(claimed, State.UNKNOWN, at=NOON + timedelta(seconds=number))
+
+
+def let_us_look(transaction: Transaction) -> None:
+    transaction.execute(update(email_connections).values(look_up=True))
+
+
+def test_looking_into_many_mailboxes_locks_them_in_the_order_in_which_others_do(
+    ledger: Ledger, others: Ledger, vault: Vault, alice: str, connect: Connect
+) -> None:
+    low, high = sorted(connect(alice, subject).id for subject in ("work", "home"))
+    become_unknown(ledger, alice, connection_ids=[high, low])
+    ledger.database.run(let_us_look)
+    looking, begun = threading.Event(), threading.Event()
+
+    def cost_of(via: str, email: str) -> Cost:
+        if looking.is_set():  # at the second of them: the others have come to wait for the first by now
+            begun.wait(timeout=10)
+            time.sleep(0.3)
+        looking.set()
+        return Cost(1, FAST, FAST)
+
+    def look() -> None:
+        at = NOON + timedelta(minutes=5)
+        found = ledger.database.run(looks.claim, scopes={"gmail": "send"}, cost_of=cost_of, limit=20, at=at)
+        assert [each.connection_id for each in found] == [high, low]
+
+    def end_sends() -> None:
+        looking.wait(timeout=10)
+        begun.set()
+        others.database.run(routes.lock_all, route_ids=[low, high])
+
+    together(look, end_sends)
+
+
+def test_looking_locks_what_a_provider_shares_before_its_mailboxes(
+    ledger: Ledger, others: Ledger, vault: Vault, alice: str, connect: Connect
+) -> None:
+    mailbox = connect(alice)
+    become_unknown(ledger, alice, connection_ids=[mailbox.id])
+    ledger.database.run(let_us_look)
+    shared = threading.Event()
+
+    def look() -> None:
+        shared.wait(timeout=10)
+        ledger.database.run(
+            looks.claim,
+            scopes={"gmail": "send"},
+            cost_of=lambda *_: Cost(1, FAST, FAST),
+            limit=20,
+            at=NOON + timedelta(minutes=5),
+        )
+
+    def refuse_many(transaction: Transaction) -> None:
+        routes.lock(transaction, route_id="gmail")
+        shared.set()
+        time.sleep(0.3)  # so that who looks comes to wait
+        routes.lock(transaction, route_id=mailbox.id)
+
+    together(look, lambda: others.database.run(refuse_many))
+
+
+_GATE = 20261122
+
+
+def put_a_gate_before_usage(transaction: Transaction) -> None:
+    """Who reads what was used waits while somebody holds the gate."""
+    transaction.execute(text("ALTER TABLE route_usage RENAME TO used"))
+    transaction.execute(
+        text(
+            "CREATE VIEW route_usage AS SELECT used.* FROM"
+            f" (SELECT pg_advisory_xact_lock_shared({_GATE})) AS gate LEFT JOIN used ON true"
+        )
+    )
+
+
+def test_who_reconnects_in_the_middle_of_a_claim_has_nothing_held(
+    ledger: Ledger, others: Ledger, vault: Vault, alice: str, connect: Connect
+) -> None:
+    if ledger.database.kind != "postgresql":
+        return  # SQLite has one writer at a time
+    mailbox = connect(alice)
+    route = mailbox_route(mailbox.id)
+    ledger.accepted(alice, route=route)
+    (claimed,) = ledger.claim()
+    break_mailbox(ledger, mailbox.id)
+    ledger.end(claimed, State.QUEUED, next_at=NOON)  # it came to nothing, and is due on a broken mailbox
+    ledger.database.run(put_a_gate_before_usage)
+    held, closed, repaired = threading.Event(), threading.Event(), threading.Event()
+
+    def keep_the_gate(transaction: Transaction) -> None:
+        transaction.execute(text(f"SELECT pg_advisory_xact_lock({_GATE})"))
+        closed.set()
+        repaired.wait(timeout=10)
+
+    def repair() -> None:
+        closed.wait(timeout=10)
+        held.wait(timeout=10)
+        others.database.run(until_somebody_waits_at_the_gate)
+        repair_mailbox(others, vault, alice)
+        repaired.set()
+
+    def claim() -> None:
+        closed.wait(timeout=10)
+        held.set()
+        ledger.claim()
+
+    together(lambda: others.database.run(keep_the_gate), repair, claim)
+    assert ledger.database.run(holding.held, connection_id=mailbox.id) == 0
+
+
+def until_somebody_waits_at_the_gate(transaction: Transaction) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    while transaction.execute(waiting).scalar_one() == 0:
+        pass

@@ -116,8 +116,6 @@ _DUE = (
         .label("recipients"),
         _C.email,
         _C.status,
-        _C.status_reason,
-        _C.problem,
     )
     .select_from(routes_table.outerjoin(email_connections, _C.id == _R.connection_id))
     .where(_R.via == bindparam("via"), _R.next_at <= bindparam("at"))
@@ -125,6 +123,7 @@ _DUE = (
     .limit(bindparam("count"))
     .with_for_update(of=routes_table, skip_locked=True)
 )
+_STANDING = select(_C.status, _C.status_reason, _C.problem).where(_C.id == bindparam("connection_id"))
 _DUE_SENDS = (
     in_states(_S.state, CLAIMABLE),
     _S.next_at.is_not(None),  # a partial index is used where its own words are found
@@ -298,7 +297,7 @@ def _take_due(
     places: list[_Place] = []
     for row in rows:
         if row.id != via and row.status != ConnectionStatus.ACTIVE:
-            _hold(connection, row, at=at)
+            _hold(connection, route_id=row.id, at=at)
             continue
         pace = pace_of(via, row.email).told(row.per_minute)
         count = min(
@@ -314,11 +313,15 @@ def _take_due(
     return taken
 
 
-def _hold(connection: Connection, route: AnyRow, *, at: datetime) -> None:
+def _hold(connection: Connection, *, route_id: str, at: datetime) -> None:
+    """Let the sends of a mailbox wait, unless it was reconnected just before the lock: nothing would free them."""
+    mailbox = connection.execute(_STANDING, {"connection_id": route_id}).one_or_none()
     reason, explanation = "disconnected", "This e-mail account is no longer connected. Cancel this send."
-    if route.status == ConnectionStatus.NEEDS_RECONNECT:
-        reason, explanation = route.status_reason or route.status, route.problem or explanation
-    holding.hold(connection, connection_id=route.id, reason=reason, explanation=explanation, at=at)
+    if mailbox and mailbox.status == ConnectionStatus.ACTIVE:
+        return
+    if mailbox and mailbox.status == ConnectionStatus.NEEDS_RECONNECT:
+        reason, explanation = mailbox.status_reason or mailbox.status, mailbox.problem or explanation
+    holding.hold(connection, connection_id=route_id, reason=reason, explanation=explanation, at=at)
 
 
 def _waiting_in(

@@ -139,12 +139,12 @@ def claim(
     """
     if not scopes:
         return []
-    taken: list[Look] = []
-    seen: set[str] = set()
+    rows: dict[str, AnyRow] = {}
     for row in connection.execute(_due(scopes, at=at).limit(limit)).all():
-        if row.connection_id in seen:
-            continue
-        seen.add(row.connection_id)
+        rows.setdefault(row.connection_id, row)
+    _lock(connection, rows.values())
+    taken: list[Look] = []
+    for row in rows.values():
         delay = _room(connection, row, cost=cost_of(row.via, row.email), at=at)
         if delay > PATIENCE:
             continue
@@ -172,6 +172,7 @@ def take(
     row = connection.execute(mine).one_or_none() if scopes else None
     if row is None:
         return None
+    _lock(connection, [row])
     delay = _room(connection, row, cost=cost_of(row.via, row.email), at=at)
     return delay if delay > PATIENCE else _look(row, by="person", delay=delay)
 
@@ -201,9 +202,15 @@ def _look(row: AnyRow, *, by: str, delay: timedelta) -> Look:
     )
 
 
+def _lock(connection: Connection, rows: Collection[AnyRow]) -> None:
+    """Hold what may be asked. What a provider shares comes before its mailboxes, as for everybody: no two deadlock."""
+    if rows:
+        routes.lock_all(connection, route_ids=[row.via for row in rows])
+        routes.lock_all(connection, route_ids=[row.connection_id for row in rows])
+
+
 def _room(connection: Connection, row: AnyRow, *, cost: Cost, at: datetime) -> timedelta:
-    """How long until the mailbox and its provider may be asked; if that is soon, the room is taken."""
-    routes.lock_all(connection, route_ids=[row.connection_id, row.via])
+    """How long until the mailbox and its provider may be asked; if that is soon, the room is taken. They are locked."""
     rates = {row.connection_id: cost.rate, row.via: cost.shared}
     stands = connection.execute(_PACES, {"route_ids": list(rates)}).all()
     moments = [moment for each in stands for moment in (each.paced_until, each.paused_until) if moment]
