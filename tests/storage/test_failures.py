@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from replysequence.domain.errors import DatabaseUnavailable, StorageFull
 from replysequence.storage.database import Database, notify
@@ -239,3 +239,16 @@ async def test_an_error_of_the_database_shows_no_value(database: Database) -> No
             )
         )
     assert "c4n4ry-b" not in str(refused.value)
+
+
+async def test_reads_go_on_after_one_that_could_not_be_ended(database: Database) -> None:
+    def break_down(_: Connection) -> None:
+        raise OperationalError("ROLLBACK", {}, Exception("disk I/O error"))
+
+    readers = database._engines[-1]
+    event.listen(readers, "rollback", break_down)
+    for _ in range(8):  # more than there are threads
+        with pytest.raises(DatabaseUnavailable):
+            await asyncio.wait_for(database.read(names), timeout=10)
+    event.remove(readers, "rollback", break_down)
+    assert await database.read(names) == []

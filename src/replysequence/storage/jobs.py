@@ -50,10 +50,7 @@ class JobQueue:
         return self._jobs.get()
 
     def take_batch(self, *, limit: int) -> list[Job]:
-        """Wait for a job, and take what else is waiting, up to ``limit``; empty when there will be none.
-
-        For a queue with one taker.
-        """
+        """Wait for a job, and take what else is waiting, up to ``limit``; empty when there will be none."""
         first = self._jobs.get()
         if first is None:
             return []

@@ -40,19 +40,18 @@ def _read(own: OwnConnection, jobs: Sequence[Job]) -> Sequence[Job]:
     try:
         connection = own.get()
         transaction = connection.begin()
+        try:
+            for at, job in enumerate(jobs):
+                _run(job, connection)
+                if connection.invalidated:
+                    return jobs[at:]
+        finally:
+            transaction.close()
     except Exception as error:  # noqa: BLE001 - it is handed to everybody who waits
         for job in jobs:
             job.error = translated(error)
         own.throw_away()
-        return ()
-    try:
-        for at, job in enumerate(jobs):
-            _run(job, connection)
-            if connection.invalidated:
-                return jobs[at:]
-        return ()
-    finally:
-        transaction.close()
+    return ()
 
 
 def _run(job: Job, connection: Connection) -> None:
