@@ -70,7 +70,7 @@ def worker() -> None:
     help="Keep the demo's data here. Default: a new folder each time, removed at the end.",
 )
 def run_demo(port: int, sandbox_port: int, data: Path | None) -> None:
-    """Try everything on this machine: the app, and stand-ins of Google, Microsoft and Resend.
+    """Try everything on this machine: the app and stand-ins of Google, Microsoft and Resend.
 
     Nothing leaves this machine, and no account anywhere is needed.
     """
@@ -111,10 +111,10 @@ def migrate() -> None:
 
 @commands.command()
 def restored() -> None:
-    """Say that the database was restored from an older copy: nothing unfinished in it leaves without its owner's word.
+    """Hold what a database restored from an older copy has not ended, until its owners decide.
 
-    `serve` and `worker` notice that by themselves on a machine that has seen the newer one. Say it where they cannot:
-    on a new machine, or when the data folder was restored together with the database.
+    `serve` and `worker` do so by themselves on a machine that has seen the newer database. Say it before
+    they start where they cannot know: on a new machine, or when the data folder was restored, too.
     """
 
     async def hold(parts: App) -> None:

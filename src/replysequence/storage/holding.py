@@ -21,14 +21,17 @@ MOVED = (sends.c.id, sends.c.user_id, sends.c.draft_id, sends.c.connection_id)
 """What :func:`moved` needs of each send."""
 _OF_ROUTE = sends.c.route_id == bindparam("route")
 _HELD = and_(sends.c.state == State.WAITING, sends.c.next_at.is_(None))
+own_time = case((sends.c.send_at > sends.c.created_at, sends.c.send_at), else_=sends.c.created_at)
+"""When it was to leave: a time that had passed when it was written means that moment."""
 _NOT_ASKING = sends.c.reason.is_distinct_from(ASKS_FIRST)
 """What asks waits for its owner's word, whatever becomes of its mailbox."""
+_WOULD_ASK_AGAIN = own_time <= bindparam("ask_before")
 _HOLD = (
     update(sends)
     .where(
         _OF_ROUTE,
         in_states(sends.c.state, CLAIMABLE),
-        _NOT_ASKING,
+        or_(_NOT_ASKING, _WOULD_ASK_AGAIN),
         or_(sends.c.next_at.is_not(None), sends.c.reason.is_distinct_from(bindparam("why"))),
     )
     .values(
@@ -40,8 +43,6 @@ _HOLD = (
     )
     .returning(*MOVED)
 )
-own_time = case((sends.c.send_at > sends.c.created_at, sends.c.send_at), else_=sends.c.created_at)
-"""When it was to leave: a time that had passed when it was written means that moment."""
 _later_give_up = case((sends.c.give_up_at > bindparam("until"), sends.c.give_up_at), else_=bindparam("until"))
 _PLAN = (
     update(sends)
@@ -74,7 +75,7 @@ _ASK = (
         _OF_ROUTE,
         _HELD,
         _NOT_ASKING,
-        own_time <= bindparam("ask_before"),
+        _WOULD_ASK_AGAIN,
     )
     .values(
         reason=ASKS_FIRST,
@@ -96,7 +97,14 @@ def hold(connection: Connection, *, connection_id: str, reason: str, explanation
     """
     routes.lock(connection, route_id=connection_id)
     rows = connection.execute(
-        _HOLD, {"route": connection_id, "why": reason, "explained": explanation, "at": at}
+        _HOLD,
+        {
+            "route": connection_id,
+            "why": reason,
+            "explained": explanation,
+            "ask_before": at - ASK_AFTER,
+            "at": at,
+        },
     ).all()
     moved(connection, rows, kind=Kind.SEND_WAITING, reason=reason, at=at)
     routes.reschedule(connection, route_ids=[connection_id])

@@ -97,7 +97,7 @@ async def cancel(send_id: SendId, services: TheServices, caller: SignedIn) -> Se
 @router.post("/api/sends/{send_id}/release", summary="Let a send that asks first leave after all")
 async def release(send_id: SendId, services: TheServices, caller: SignedIn) -> SendAnswer:
     """For a send that is ``waiting`` with the reason ``asks_first``: it was to leave more than 48 hours before its
-    account was connected again. Answers 409 for any other.
+    account was connected again, or its database was restored from an older copy. Answers 409 for any other.
     """
     return SendAnswer.of(await services.deciding.release(caller.id, send_id=str(send_id)))
 
