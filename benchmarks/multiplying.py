@@ -33,10 +33,9 @@ def multiply(database_url: str, *, copies: int, owners: Sequence[str] | None = N
     """Add so many copies of every send that the database holds, or of those of some owners."""
     engine = engine_for(parse_url(database_url))
     try:
-        if copies:
+        for table in _TABLES if copies else ():
             with engine.begin() as connection:
-                for table in _TABLES:
-                    _copy(connection, table, copies=copies, owners=owners)
+                _copy(connection, table, copies=copies, owners=owners)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does in life

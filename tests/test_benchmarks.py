@@ -110,6 +110,16 @@ def test_a_narrow_run_renews_its_own_section_only(tmp_path: Path) -> None:
     assert read(results) == kept
 
 
+def test_the_page_in_the_repository_is_the_one_of_the_kept_figures() -> None:
+    sections = read(ROOT / "benchmarks/results.json")
+    assert sections
+    assert [each.name for each in sections] == [
+        name for name in BENCHMARKS if name in {s.name for s in sections}
+    ]
+    assert (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8") == page(sections)
+    assert all(each.circumstances and "--size" not in each.circumstances.command for each in sections)
+
+
 def test_what_is_compared_with_is_locked_and_agrees_with_what_we_run_on() -> None:
     peers = ROOT / "benchmarks/peers"
     locked = locked_versions((peers / "requirements.txt").read_text())
