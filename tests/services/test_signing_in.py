@@ -185,6 +185,13 @@ async def test_a_new_password_ends_every_other_session(office: Opening) -> None:
         assert await verbs(it).session(token(here)) is None
 
 
+def test_nobodys_hash_is_as_dear_to_check_as_anybodys_and_no_password_has_it() -> None:
+    made_up = signing_in._nobodys_hash()
+
+    assert not signing_in._HASHER.check_needs_rehash(made_up)
+    assert not signing_in._verify(made_up, PASSWORD)
+
+
 async def test_an_unknown_address_and_a_wrong_password_get_the_same_answer(office: Opening) -> None:
     async with office() as it:
         alice = await add(it, "alice")
