@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from replysequence import app as parts
 from replysequence import serving, settings
-from replysequence.domain.errors import VaultKeyMissing, VaultKeyWrong
+from replysequence.domain.errors import DatabaseUnavailable, VaultKeyMissing, VaultKeyWrong
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
 from replysequence.settings import Settings
@@ -49,6 +50,19 @@ def test_preparing_makes_the_folder_for_its_owner_only_and_the_schema(
     parts.prepare(given(empty_database_url, folder))
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert not pending(empty_database_url)
+
+
+def test_a_migration_that_fails_says_why_and_nothing_is_prepared(
+    empty_database_url: str, tmp_path: Path
+) -> None:
+    database = Database.open(empty_database_url)
+    database.run(lambda connection: connection.execute(text("CREATE TABLE events (other integer)")))
+    database.close()
+
+    with pytest.raises(DatabaseUnavailable, match="events"):
+        parts.prepare(given(empty_database_url, tmp_path / "data"))
+
+    assert pending(empty_database_url)
 
 
 def test_processes_that_start_for_the_first_time_together_share_one_key(

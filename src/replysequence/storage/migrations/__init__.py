@@ -37,8 +37,8 @@ def upgrade(url: str) -> None:
         raise newer(str(error)) from error
 
 
-def alembic_config(connection: Connection) -> Config:
-    """What Alembic needs to work on ``connection``, in place of an alembic.ini."""
+def alembic_config(connection: Connection | None) -> Config:
+    """What Alembic needs to work on ``connection``, or only to read its scripts, in place of an alembic.ini."""
     config = Config()
     config.set_main_option("script_location", "replysequence.storage:migrations")
     config.set_main_option("path_separator", "os")
