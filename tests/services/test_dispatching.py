@@ -1,6 +1,8 @@
 """From claim to ending: what each answer of a provider leads to, judged by the ledger on the provider's side."""
 
+import asyncio
 import random
+import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -18,7 +20,8 @@ from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.running import RunningSandbox
 from replysequence.services import dispatching
-from replysequence.storage import endings
+from replysequence.storage import endings, routes
+from replysequence.storage.claims import Claimed
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import sends
 from support.office import DANA, DANA_AT_CONTOSO, DANA_AT_HOME, Office, Opening
@@ -411,3 +414,35 @@ async def test_over_a_mixed_run_nothing_is_lost_nothing_doubled_and_every_unknow
 
 async def _unfinished(it: Office, made: list[Send]) -> bool:
     return any([(await it.get(send)).state in (State.QUEUED, State.WAITING) for send in made])
+
+
+async def test_what_breaks_while_other_sends_are_taken_back_is_taken_back_the_next_time(
+    office: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with office() as it:
+        alice = await it.person("Alice")
+        sent = [await it.accept(alice), await it.accept(alice)]
+        broken, forgotten = [*await it.claim(), *await it.claim()]
+        locked, go_on = threading.Event(), threading.Event()
+
+        def hold_the_route(transaction: Transaction) -> None:
+            routes.lock(transaction, route_id=broken.route_id)
+            locked.set()
+            go_on.wait(timeout=10)
+
+        async def break_down(_: Claimed) -> None:
+            raise RuntimeError("a bug")
+
+        it.dispatching._in_hand.discard((forgotten.id, forgotten.attempt))
+        it.dispatching._may_hold_more = True
+        monkeypatch.setattr(it.dispatching, "_attempt", break_down)
+        holding = asyncio.create_task(it.app.database.transaction(hold_the_route))
+        await asyncio.to_thread(locked.wait, 10)
+        taking_back = asyncio.create_task(it.dispatching.claim(room={}))
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="a bug"):
+            await it.dispatching.carry_out(broken)
+        go_on.set()
+        await asyncio.gather(holding, taking_back)
+        await it.dispatching.claim(room={})
+        assert [(await it.get(each)).state for each in sent] == [State.QUEUED, State.QUEUED]

@@ -129,13 +129,17 @@ class Dispatching:
         """Let go of sends that are claimed in our name and that nobody here carries out: the database took a claim
         and its answer was lost, or a verdict could not be written.
         """
-        counts = await self._database.transaction(
-            _reap_own,
-            me=self._incarnation,
-            in_hand=frozenset(self._in_hand),
-            repeatable=self._registry.repeatable(),
-        )
-        self._may_hold_more = False
+        self._may_hold_more = False  # before we look: what comes up meanwhile is for the next time
+        try:
+            counts = await self._database.transaction(
+                _reap_own,
+                me=self._incarnation,
+                in_hand=frozenset(self._in_hand),
+                repeatable=self._registry.repeatable(),
+            )
+        except DatabaseUnavailable:
+            self._may_hold_more = True
+            raise
         if counts:
             _log.warning("sends.taken_back", **{str(state): count for state, count in counts.items()})
 
