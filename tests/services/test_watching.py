@@ -16,11 +16,12 @@ from replysequence.domain.send import Send, State
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.running import RunningSandbox
-from replysequence.services import watching
+from replysequence.services import tokens, watching
 from replysequence.services.watching import Watching
-from replysequence.storage import alerts, outages, refusals
+from replysequence.storage import alerts, connection_tokens, outages, refusals
 from replysequence.storage.claims import PROBE_EVERY, PROVIDER_DOWN
 from replysequence.storage.database import Transaction, now
+from replysequence.storage.ids import new_id
 from replysequence.storage.outages import FIRST_PROBE
 from replysequence.storage.tables import email_connections
 from support.office import DANA_AT_CONTOSO, Office, Opening
@@ -319,3 +320,25 @@ async def test_the_words_name_the_provider(office: Opening, provider: str) -> No
         assert found[provider].explanation.startswith(f"{title} is not answering")
         assert await it.app.database.transaction(watching._end, provider=provider)
         assert not await it.app.database.transaction(watching._end, provider=provider)
+
+
+async def test_accounts_that_somebody_else_is_renewing_show_nothing_about_their_provider(
+    office: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "PATIENCE", 0.0)
+    async with office() as it:
+        people = await sellers(it, ENOUGH)
+        for mine in [each for person in people for each in await it.connections(person)]:
+            assert await it.app.database.transaction(
+                connection_tokens.take_refresh_lease,
+                connection_id=mine.id,
+                generation=mine.token_generation,
+                owner=new_id(),  # of a process that was killed then
+                seconds=tokens.LEASE,
+            )
+        await it.expire_access_tokens()
+        waits = await one_each(it, people)
+        await asyncio.gather(*(it.dispatching.carry_out(each) for each in await it.claim()))
+        assert {(await it.get(each)).reason for each in waits} == {"token_busy"}
+        await watcher(it).look()
+        assert await down(it) == []

@@ -117,7 +117,10 @@ class Tokens:
                 break
             if asyncio.get_running_loop().time() > deadline:
                 raise TryLater(
-                    "This account is being renewed elsewhere. It will be tried again.", code="token_busy"
+                    "This account is being renewed elsewhere. It will be tried again.",
+                    code="token_busy",
+                    delay=PATIENCE,
+                    pauses_mailbox=True,  # and shows nothing about its provider
                 )
             await asyncio.sleep(_POLL)
         try:
