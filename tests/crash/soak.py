@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from pathlib import Path
 
 import psycopg
 
+from crash.bench import SqliteFolder
 from crash.default_account import shuffle
 from crash.fleet import fleet
 from crash.races import disconnects, double_clicks, refresh_storm
 from crash.report import ROOT, Chapter, page
 from crash.sellers import campaign
 from crash.storm import Aftermath, Storm, blow, loosen
+from crash.trial import run_every
 from mutants.catalogue import MUTANTS, NAMED
 from mutants.trial import try_all
 from replysequence import logs
@@ -343,7 +346,33 @@ def mutants(_: Place) -> Chapter:
     return chapter
 
 
+def failpoints(place: Place) -> Chapter:
+    """One process breaks at every crash point, on every route."""
+    chapter = Chapter(
+        title="Crash points",
+        words=(
+            "A process of its own for each case: one send by one provider, and a break at one place (it dies, stands "
+            "still, stands still and is believed dead, or fails and lives). Another process recovers. *Right* is the "
+            "state, every attempt with its phase and reason, every event, and the provider's ledger."
+        ),
+        columns=("Database", "Crash point", "Cases", "Right"),
+    )
+    for kind in ("SQLite", "PostgreSQL"):
+        folder = place.folder / f"failpoints-{kind}"
+        server = place.server if kind == "PostgreSQL" else SqliteFolder(folder / "databases")
+        cases, right = Counter[str](), Counter[str]()
+        for case, via, wrong in run_every(server, folder):
+            cases[case.point] += 1
+            right[case.point] += not wrong
+            chapter.must(
+                not wrong, f"{kind}: {case.name} by {via}: {wrong.splitlines()[0] if wrong else ''}."
+            )
+        chapter.rows += [[kind, point, number, right[point]] for point, number in cases.items()]
+    return chapter
+
+
 CHAPTERS: Mapping[str, Callable[[Place], Chapter]] = {
+    "failpoints": failpoints,
     "storms": storms,
     "restarts": restarts,
     "tokens": tokens,

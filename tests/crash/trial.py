@@ -1,9 +1,11 @@
 """One case of :mod:`crash.failpoints` from the click to its end, and the judgement."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from crash.bench import VENDORS, Bench
-from crash.failpoints import Case, End, What
+from crash.bench import VENDORS, Bench, Server, bench
+from crash.failpoints import Case, End, What, every_case
 from crash.fleet import until
 from crash.nursery import Process
 from crash.stage import Person, Stage, expire_access_tokens
@@ -25,6 +27,18 @@ def run(bench: Bench, case: Case, via: str) -> None:
         judge(send, end)
         assert stage.accepted(send_id) == end.accepted, "lost, or sent twice"
         assert len(bench.box.world.ledger) - taken_before == end.accepted + trial.others
+
+
+def run_every(server: Server, folder: Path) -> Iterator[tuple[Case, str, str]]:
+    """Every case on every route: the case, the route, and what was wrong; nothing where all was well."""
+    with bench(server, folder) as it:
+        for case, via in every_case():
+            try:
+                run(it, case, via)
+            except AssertionError as error:
+                yield case, via, str(error) or "an assertion failed"
+            else:
+                yield case, via, ""
 
 
 def judge(send: Send, end: End) -> None:
