@@ -262,6 +262,18 @@ def test_a_key_whose_request_failed_is_free_again(resend: ResendApp) -> None:
     assert resend.send(resend.mail(), Idempotency_Key="send-1").status == 200
 
 
+@pytest.mark.parametrize("kind", ["reset_before_reading", "reset_mid_body"])
+def test_a_large_email_breaks_while_it_is_being_written(
+    box: RunningSandbox, resend: ResendApp, kind: str
+) -> None:
+    box.world.faults.arm(Fault(kind=kind, vendor=Vendor.RESEND))
+
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        resend.send(resend.mail(text="large " * 2_000_000))
+
+    assert len(box.world.ledger) == 0
+
+
 def test_the_same_key_while_the_first_is_running_is_refused(resend: ResendApp) -> None:
     resend.box.world.settings[Vendor.RESEND].send_latency_seconds = 1.0
     answers: list[Answer] = []

@@ -327,6 +327,12 @@ class Faults:
         """Whether any armed fault might strike there."""
         return any(fault.fits(vendor, endpoint, phase) for fault in self)
 
+    def ask_who(self, vendor: Vendor, endpoint: Endpoint, phase: Phase) -> bool:
+        """Whether it matters whose request it is. A fault that breaks into the body must strike before that is read."""
+        unread = (Action.RESET_UNREAD, Action.RESET_MID_BODY)
+        fitting = [fault for fault in self if fault.fits(vendor, endpoint, phase)]
+        return any(fault.account is not None or fault.menu.action not in unread for fault in fitting)
+
     def take(self, vendor: Vendor, endpoint: Endpoint, phase: Phase, *, account: str | None) -> Fault | None:
         """The fault that strikes this request, spent by one and recorded; None when it goes through."""
         with self._lock:

@@ -91,7 +91,8 @@ class FaultyEndpoint:
         faults, where = self._site.faults, (self._site.vendor, self.where, phase)
         if not faults.concern(*where):
             return None
-        return faults.take(*where, account=await self._site.account_of(request))
+        account = await self._site.account_of(request) if faults.ask_who(*where) else None
+        return faults.take(*where, account=account)
 
     async def _strike_before(self, fault: Fault, request: Request, send: Send) -> None:
         action = fault.menu.action
