@@ -22,8 +22,10 @@ from replysequence.storage.incarnations import Incarnation
 
 _log = logs.logger("worker")
 
-AT_A_TIME = 400
-"""Sends in hand at the same time, by provider: one that hangs takes no place from the others."""
+AT_A_TIME = 200
+"""Sends in hand at the same time, by provider: one that hangs takes no place from the others. Not more than a fast
+provider needs: as many may become unknown when this process dies.
+"""
 LONGEST_SLEEP = 1.0
 """Seconds between two looks when no wake-up comes: wake-ups are hints."""
 SHORTEST_SLEEP = 0.005

@@ -15,22 +15,17 @@ from replysequence import logs
 from replysequence.domain.errors import (
     AccessTokenRejected,
     DatabaseUnavailable,
-    InvalidInput,
-    Misconfigured,
     NeverSent,
     OutcomeUnknown,
-    ProviderError,
     ReconnectNeeded,
-    Rejected,
     ReplySequenceError,
-    TryLater,
-    VaultError,
 )
 from replysequence.domain.message import Message
 from replysequence.domain.pacing import PaceOf, Rate
-from replysequence.domain.send import GIVE_UP_AFTER, Outcome, State
+from replysequence.domain.send import Outcome, State
 from replysequence.providers.base import Mailbox, Prepared, Receipt, Relay
 from replysequence.providers.registry import Registry
+from replysequence.services import verdicts
 from replysequence.services.batching import Batch
 from replysequence.services.outcomes import Outcomes
 from replysequence.services.tokens import Tokens, Usable
@@ -38,22 +33,9 @@ from replysequence.services.watching import Exchange, Watching
 from replysequence.storage import attachments, claims, endings, frozen, incarnations
 from replysequence.storage.claims import AttemptLost, Claimed
 from replysequence.storage.database import Database, Transaction, now
-from replysequence.storage.endings import Ending, Pause
+from replysequence.storage.endings import Ending
 
 _log = logs.logger("services.dispatching")
-
-BACKOFF = (
-    timedelta(seconds=5),
-    timedelta(seconds=30),
-    timedelta(minutes=2),
-    timedelta(minutes=10),
-    timedelta(minutes=30),
-)
-"""How long to wait after the first, second, … attempt when the provider names no time."""
-LONGEST_WAIT = timedelta(hours=24)
-"""A provider's own time further off than this is not believed."""
-OPERATOR_WAIT = timedelta(minutes=5)
-"""How often a provider that is set up wrong is tried again."""
 
 _SHORTEST_RETRY = 0.2
 _LONGEST_RETRY = 5.0
@@ -169,10 +151,10 @@ class Dispatching:
             raise
         except ReplySequenceError as error:
             self._watching.not_begun(claimed, error)
-            return ending_of(error, claimed=claimed, at=await self._clock(), phase="claimed")
+            return verdicts.ending_of(error, claimed=claimed, at=await self._clock(), phase="claimed")
         except Exception as error:  # noqa: BLE001 - a bug must not lose the send; not a byte has left
             _log.error("attempt.crashed", send_id=claimed.id, phase="claimed", error=error)
-            return _again(claimed, at=await self._clock(), reason="internal_error", phase="claimed")
+            return verdicts.again(claimed, at=await self._clock(), reason="internal_error", phase="claimed")
         return await self._exchange(claimed, self._watching.watched(claimed, exchange))
 
     async def _too_late(self, claimed: Claimed) -> Ending | None:
@@ -181,8 +163,8 @@ class Dispatching:
         if not expired and self._repeatable(claimed, at=claimed.at):
             return None
         if await self._database.read(endings.may_be_out, send_id=claimed.id, attempt=claimed.attempt):
-            return _LEFT_OPEN
-        return _EXPIRED if expired else None
+            return verdicts.LEFT_OPEN
+        return verdicts.EXPIRED if expired else None
 
     def _repeatable(self, claimed: Claimed, *, at: datetime) -> bool:
         """Whether handing this over (again) can bring no second mail."""
@@ -195,12 +177,12 @@ class Dispatching:
         except OutcomeUnknown as error:
             return self._unknown(claimed, error=error, at=await self._clock())
         except NeverSent as error:
-            return ending_of(error, claimed=claimed, at=await self._clock(), phase="sending")
+            return verdicts.ending_of(error, claimed=claimed, at=await self._clock(), phase="sending")
         except ReplySequenceError as error:
-            return ending_of(error, claimed=claimed, at=await self._clock(), phase="answered")
+            return verdicts.ending_of(error, claimed=claimed, at=await self._clock(), phase="answered")
         except Exception as error:  # noqa: BLE001 - a bug in the exchange proves nothing about the message
             _log.error("attempt.crashed", send_id=claimed.id, phase="sending", error=error)
-            return self._unknown(claimed, error=_CRASHED, at=await self._clock())
+            return self._unknown(claimed, error=verdicts.CRASHED, at=await self._clock())
         return Ending(
             state=State.SENT,
             outcome=Outcome.SENT,
@@ -286,7 +268,7 @@ class Dispatching:
         """
         if claimed.connection_id is None and self._repeatable(claimed, at=at):
             return replace(
-                _again(claimed, at=at, reason=error.code, phase="sending", error=error),
+                verdicts.again(claimed, at=at, reason=error.code, phase="sending", error=error),
                 outcome=Outcome.UNKNOWN,
             )
         return Ending(
@@ -327,98 +309,11 @@ class Dispatching:
         self._outcomes.announce(claimed.id)
 
 
-def ending_of(error: ReplySequenceError, *, claimed: Claimed, at: datetime, phase: str) -> Ending:
-    """What a refusal means for the send. Only called when the message is provably not out."""
-    refused = Outcome.REFUSED if phase == "answered" else Outcome.NEVER_SENT
-    match error:
-        case Rejected() | InvalidInput():
-            return _ended(State.FAILED, error, outcome=refused, phase=phase)
-        case ReconnectNeeded() | VaultError():
-            return _ended(State.WAITING, error, outcome=refused, phase=phase)
-        case TryLater():
-            until = min(_until(error, attempt=claimed.attempt, at=at), at + LONGEST_WAIT)
-            pause = Pause(until, error.code, error.message, give_up_at=until + GIVE_UP_AFTER)
-            ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
-            return replace(ending, next_at=until, pause=pause if error.pauses_mailbox else None)
-        case Misconfigured():
-            _log.error("provider.misconfigured", via=claimed.via, code=error.code, send_id=claimed.id)
-            until = at + OPERATOR_WAIT
-            ending = _ended(State.QUEUED, error, outcome=refused, phase=phase)
-            return replace(ending, next_at=until, pause=Pause(until, error.code, error.message))
-        case _:
-            return _again(claimed, at=at, reason=error.code, phase=phase, error=error)
-
-
-def _ended(state: State, error: ReplySequenceError, *, outcome: Outcome, phase: str) -> Ending:
-    answered = error if isinstance(error, ProviderError) else None
-    return Ending(
-        state=state,
-        outcome=outcome,
-        reason=error.code,
-        explanation=error.message,
-        phase=phase,
-        status=answered.status if answered else None,
-        provider_request_id=answered.request_id if answered else None,
-    )
-
-
-def _again(
-    claimed: Claimed, *, at: datetime, reason: str, phase: str, error: ReplySequenceError | None = None
-) -> Ending:
-    answered = error if isinstance(error, ProviderError) else None
-    return Ending(
-        state=State.QUEUED,
-        outcome=Outcome.NEVER_SENT,
-        reason=reason,
-        explanation=error.message if error else None,
-        phase=phase,
-        status=answered.status if answered else None,
-        provider_request_id=answered.request_id if answered else None,
-        next_at=at + _backoff(claimed.attempt),
-    )
-
-
-def _until(error: TryLater, *, attempt: int, at: datetime) -> datetime:
-    if error.not_before is not None:
-        return max(error.not_before, at)
-    if error.delay is not None:
-        return at + timedelta(seconds=error.delay)
-    return at + _backoff(attempt)
-
-
-def _backoff(attempt: int) -> timedelta:
-    return BACKOFF[min(attempt, len(BACKOFF)) - 1]
-
-
 def _relayed(relay: Relay, prepared: Prepared, *, key: str) -> Exchange:
     async def exchange() -> Receipt:
         return await relay.send(prepared, key=key)
 
     return exchange
-
-
-_EXPIRED = Ending(
-    state=State.FAILED,
-    outcome=Outcome.NEVER_SENT,
-    reason="expired",
-    explanation="It could not leave within 24 hours of its time. Send the draft again if it should still go.",
-)
-_LEFT_OPEN = Ending(
-    state=State.UNKNOWN,
-    outcome=Outcome.NEVER_SENT,
-    reason="no_longer_repeatable",
-    explanation=(
-        "An earlier attempt may have reached the provider, and so much time has passed that another one could "
-        "send it twice. Look whether it arrived."
-    ),
-)
-_MAY_BE_OUT = (
-    "An earlier attempt may have reached the provider, so look whether it arrived. The last one was refused:"
-)
-_CRASHED = OutcomeUnknown(
-    "Something broke on our side in the middle of handing the message over, so nobody knows whether it left.",
-    code="internal_error",
-)
 
 
 def _claim(
@@ -450,7 +345,7 @@ def _unless_out(transaction: Transaction, claimed: Claimed, ending: Ending) -> E
         return ending
     if not endings.may_be_out(transaction, send_id=claimed.id, attempt=claimed.attempt):
         return ending
-    return replace(ending, state=State.UNKNOWN, explanation=f"{_MAY_BE_OUT} {ending.explanation}")
+    return replace(ending, state=State.UNKNOWN, explanation=f"{verdicts.MAY_BE_OUT} {ending.explanation}")
 
 
 def _reap(transaction: Transaction, *, owner: str, repeatable: Mapping[str, timedelta]) -> dict[State, int]:
