@@ -51,8 +51,8 @@ class Claimed:
     via: str
     route_id: str
     connection_id: str | None
-    envelope: str
-    message: str
+    envelope: str = field(repr=False)
+    message: str = field(repr=False)
     thread_id: str | None
     give_up_at: datetime
     first_attempt_at: datetime | None

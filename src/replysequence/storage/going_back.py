@@ -20,6 +20,10 @@ from replysequence.storage.tables import routes as routes_table
 TOLERANCE = timedelta(minutes=1)
 """Two machines' clocks, or two transactions at once, may differ; a wait that is this much too long does no harm."""
 LONGEST_LEASE = timedelta(minutes=1)
+KEYS_FORGOTTEN = timedelta(days=2)
+"""Longer than a relay remembers a key. When a first attempt was really made nobody can tell any more, so nothing is
+repeated under its key.
+"""
 
 _EXPLANATION = (
     "The server's database was restored from an older copy, so this may have left already. Look among what you have "
@@ -123,7 +127,7 @@ def forget_old_clock(connection: Connection) -> None:
     connection.execute(
         update(sends)
         .where(in_states(sends.c.state, CLAIMABLE), sends.c.first_attempt_at > at)
-        .values(first_attempt_at=at)
+        .values(first_attempt_at=at - KEYS_FORGOTTEN)
     )
     connection.execute(update(routes_table).where(routes_table.c.paced_until > at).values(paced_until=None))
     connection.execute(
