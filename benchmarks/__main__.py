@@ -6,6 +6,7 @@ make bench BENCH_ARGS="--size small bulk"   quicker: printed, and kept only wher
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -82,4 +83,5 @@ def _keep(section: Section, *, results: Path | None, written: Path | None, real:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, and its folder removed
     main(sys.argv[1:])
