@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-USED = 0.96
+USED = 0.97
 """The share of a provider's rate that we use. The rest is for what happens between our clock and theirs."""
-BURST = 0.03
+BURST = 0.02
 """The share of a period's calls that may begin at once after a rest; with ``USED`` it stays below the limit in any
 window of the period."""
 DAY = timedelta(hours=24)
