@@ -83,5 +83,6 @@ def _keep(section: Section, *, results: Path | None, written: Path | None, real:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended, and its folder removed
+    # What was started is ended, and its folder removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main(sys.argv[1:])
