@@ -94,7 +94,7 @@ class _Point:
 
 def _wrap_transactions(point: _Point, seam: str, moment: str) -> None:
     plain = Database.transaction
-    accept, target = _function("accept"), _function(seam)
+    accept, claim, target = _function("accept"), _function("claim"), _function(seam)
     turns = asyncio.Lock()
     accepted = seam == "accept"
 
@@ -122,9 +122,9 @@ def _wrap_transactions(point: _Point, seam: str, moment: str) -> None:
     async def transaction(self: Database, work: Any, /, *args: Any, **kwargs: Any) -> Any:
         nonlocal accepted
         function = getattr(work, "__func__", work)
-        if function not in (accept, target):
+        if function not in (accept, claim, target):
             return await plain(self, work, *args, **kwargs)
-        async with turns:  # so that no claim that began before an accept finds what it has written
+        async with turns:  # so that no claim finds a send before its accept is over
             run = struck if function is target else plain
             result = await run(self, work, *args, **kwargs)
             accepted = accepted or function is accept
