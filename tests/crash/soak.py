@@ -7,6 +7,7 @@ also writes docs/reliability-figures.md. Ends with 1 when a figure is not what i
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -421,6 +422,8 @@ _VARIABLES = ("SOAK_SENDS", "SOAK_SEED", "SOAK_ONLY", "SOAK_REPORT")
 def main(environ: Mapping[str, str]) -> int:
     """Run the chapters, write the report, and say whether every figure is what it must be."""
     logs.set_up("ERROR")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     order, began = Order.read(environ), datetime.now(UTC)
     order.report.parent.mkdir(parents=True, exist_ok=True)
     done: list[Chapter] = []
@@ -440,6 +443,11 @@ def main(environ: Mapping[str, str]) -> int:
         shutil.copyfile(order.report, ROOT / "docs" / "reliability-figures.md")
     print(f"The report is in {order.report}")
     return 1 if any(chapter.broken for chapter in done) else 0
+
+
+def _stop(number: int, _: object) -> None:
+    """End in an orderly way, so that no process and no folder is left."""
+    sys.exit(128 + number)
 
 
 def _version(server: PostgreSQL) -> str:
