@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from crash.chapters import CHAPTERS
 from crash.report import ROOT, Chapter
-from crash.soak import CHAPTERS, Order
+from crash.soak import Order
 
 
 def test_a_short_soak_writes_its_figures_and_how_they_came_about(tmp_path: Path) -> None:
