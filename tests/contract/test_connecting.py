@@ -1,6 +1,7 @@
 """What holds for connecting an account at every provider, whatever it is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from traceback import format_exception
 from urllib.parse import parse_qsl, urlsplit
@@ -129,7 +130,7 @@ async def test_a_code_becomes_tokens_and_somebody(*, entry: type[Mailbox]) -> No
         assert tokens.access_token == Secret("canary-access")
         assert stage.spec.required_scopes <= tokens.scopes
         assert tokens.claims is not None
-        identity = stage.mailbox.identity(tokens.claims)
+        identity = await stage.mailbox.identify(tokens)
         assert identity.email == "alice@acme.example"
         assert identity.display_name == "Alice"
         assert identity.issuer
@@ -143,9 +144,10 @@ async def test_two_accounts_with_one_address_stay_two(*, entry: type[Mailbox]) -
         claims = alices_claims(
             issuer=stage.spec.issuer, client_id=stage.spec.client_id, nonce="n", now=NOW.timestamp()
         )
-        alice = stage.mailbox.identity(claims)
+        tokens = await stage.exchange()
+        alice = await stage.mailbox.identify(replace(tokens, claims=claims))
         other = {"sub": "charlie-subject", "oid": "d94e2b60-5f3c-4a8e-a1d7-6b0c8f7e3a66"}
-        charlie = stage.mailbox.identity(claims | other)
+        charlie = await stage.mailbox.identify(replace(tokens, claims=claims | other))
 
         assert charlie.email == alice.email
         assert (charlie.issuer, charlie.subject) != (alice.issuer, alice.subject)

@@ -106,7 +106,7 @@ async def test_an_account_is_connected_and_its_letter_arrives(
         assert dana.mailbox.oauth.required_scopes <= tokens.scopes
         assert tokens.refresh_token is not None
         assert tokens.claims is not None
-        identity = dana.mailbox.identity(tokens.claims)
+        identity = await dana.mailbox.identify(tokens)
         assert (identity.email, identity.display_name) == (account, "Dana Reyes")
 
         prepared = dana.mailbox.prepare(dana.letter(text="Hello Bob"), thread_id=None)
@@ -147,7 +147,7 @@ async def test_a_refresh_keeps_the_account_going_and_a_dead_grant_asks_for_the_p
         tokens = await dana.connect()
         assert tokens.refresh_token is not None
         assert tokens.claims is not None
-        issuer = dana.mailbox.identity(tokens.claims).issuer
+        issuer = (await dana.mailbox.identify(tokens)).issuer
         spec = dana.mailbox.oauth
         fresh = await oauth.refresh(spec, dana.http, refresh_token=tokens.refresh_token, issuer=issuer)
         assert spec.required_scopes <= fresh.scopes

@@ -14,7 +14,14 @@ import pytest
 from replysequence.domain.errors import ConnectFailed, Misconfigured, ProviderError, ReconnectNeeded, TryLater
 from replysequence.domain.secret import Secret
 from replysequence.providers import oauth
-from replysequence.providers.base import CallbackRefusal, ConsentProblem, OAuthSpec, TokenRefusal, Tokens
+from replysequence.providers.base import (
+    CONSERVATIVE_LIFETIME,
+    CallbackRefusal,
+    ConsentProblem,
+    OAuthSpec,
+    TokenRefusal,
+    Tokens,
+)
 from replysequence.providers.http import HttpClient
 from support.answering import Answering, Asked, Says
 from support.issuing import alices_claims, key_set, public_jwk, signed
@@ -327,16 +334,16 @@ async def test_an_absent_refresh_token_is_none_and_never_an_empty_one(*, absent:
         (3599, 3599),
         ("3599", 3599),
         (3599.9, 3599),
-        (None, oauth.CONSERVATIVE_LIFETIME),
-        ("soon", oauth.CONSERVATIVE_LIFETIME),
-        ("", oauth.CONSERVATIVE_LIFETIME),
-        (0, oauth.CONSERVATIVE_LIFETIME),
-        (-5, oauth.CONSERVATIVE_LIFETIME),
-        (True, oauth.CONSERVATIVE_LIFETIME),
-        ("inf", oauth.CONSERVATIVE_LIFETIME),
-        ("nan", oauth.CONSERVATIVE_LIFETIME),
-        (1 << 80, oauth.CONSERVATIVE_LIFETIME),
-        ([3599], oauth.CONSERVATIVE_LIFETIME),
+        (None, CONSERVATIVE_LIFETIME),
+        ("soon", CONSERVATIVE_LIFETIME),
+        ("", CONSERVATIVE_LIFETIME),
+        (0, CONSERVATIVE_LIFETIME),
+        (-5, CONSERVATIVE_LIFETIME),
+        (True, CONSERVATIVE_LIFETIME),
+        ("inf", CONSERVATIVE_LIFETIME),
+        ("nan", CONSERVATIVE_LIFETIME),
+        (1 << 80, CONSERVATIVE_LIFETIME),
+        ([3599], CONSERVATIVE_LIFETIME),
     ],
 )
 async def test_a_lifetime_is_read_leniently_and_doubted_conservatively(

@@ -1,6 +1,5 @@
 """Every provider of the registry, and a third mailbox that exists in this file and nowhere else."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import ClassVar
@@ -23,6 +22,7 @@ from replysequence.providers.base import (
     Receipt,
     Relay,
     TokenRefusal,
+    Tokens,
     Variable,
     VariableKind,
 )
@@ -69,7 +69,8 @@ class Postbox(Mailbox):
             turned_back=_turned_back,
         )
 
-    def identity(self, claims: Mapping[str, object]) -> Identity:
+    async def identify(self, tokens: Tokens) -> Identity:
+        claims = tokens.claims or {}
         return Identity(str(claims["iss"]), str(claims["sub"]), str(claims["email"]), str(claims["name"]))
 
     def scope_missing(self) -> str:

@@ -1,8 +1,10 @@
 """One user's consent at one provider, as everybody but the vault sees it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class ConnectionStatus(StrEnum):
@@ -42,3 +44,9 @@ class Connection:
     token_generation: int
     look_up: bool = False
     """Its owner wants us to look in its Sent folder; whether we can is in ``scopes``."""
+    category: str = "email"
+    """The section of the settings page that it is in."""
+    api_url: str | None = None
+    """Where this account's API is, where that differs from account to account."""
+    options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    """What its owner chose, as it is kept."""

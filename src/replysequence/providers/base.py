@@ -54,6 +54,11 @@ class Variable:
     needed: bool = False
 
 
+CONSERVATIVE_LIFETIME = 300
+"""Seconds that an access token is trusted when the provider does not say (RFC 6749 §5.1 only recommends that
+it does).
+"""
+
 Values = Mapping[str, str]
 """Variable name → value; checked by ``settings.py``. An absent or empty one means the default."""
 
@@ -87,7 +92,8 @@ class Tokens:
 
     ``refresh_token`` is none when the answer had none: that never overwrites a stored one. ``claims`` are
     those of the validated id_token of a code exchange; none after a refresh, and where ``openid`` was not
-    asked for.
+    asked for. ``told`` is whatever else the answer held. ``api_url`` is where this account's API is, where the
+    provider's answers tell.
     """
 
     access_token: Secret
@@ -96,6 +102,23 @@ class Tokens:
     refresh_token_expires_in: int | None
     scopes: frozenset[str]
     claims: Mapping[str, object] | None = field(repr=False)
+    told: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    api_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a call to an account's API takes. ``api_url`` is none where the provider has one for all accounts."""
+
+    access_token: Secret
+    api_url: str | None = None
+
+
+class ClientProof(StrEnum):
+    """How we prove at the token endpoint which client we are (RFC 6749 §2.3.1)."""
+
+    BODY = "body"
+    BASIC = "basic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +168,8 @@ class OAuthSpec:
     ``required_scopes`` (canonical names) must be granted, else the account is not connected.
     ``token_parameters`` go with every token request. ``token_url_for`` gives the token endpoint for
     refreshing an account of that issuer, where it is not ``token_url``. ``refused`` and ``turned_back`` turn
-    a refusal into the error that says what it means.
+    a refusal into the error that says what it means. ``api_url_field`` names what tells an account's own API,
+    and ``lifetime`` is how many seconds an access token is trusted when the answer does not say.
     """
 
     client_id: str
@@ -165,6 +189,10 @@ class OAuthSpec:
     token_parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     token_url_for: Callable[[str], str] | None = None
     other_issuers: tuple[str, ...] = ()
+    client_proof: ClientProof = ClientProof.BODY
+    revoking_takes_proof: bool = False
+    api_url_field: str | None = None
+    lifetime: int = CONSERVATIVE_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +280,10 @@ class Connectable(Provider):
         """The OAuth data. Raises :class:`Misconfigured` while something is :attr:`missing`."""
 
     @abstractmethod
-    def identity(self, claims: Mapping[str, object]) -> Identity:
-        """The account behind validated id_token claims. Raises :class:`ConnectFailed` when they lack what
-        identifies it.
+    async def identify(self, tokens: Tokens) -> Identity:
+        """The account that ``tokens``, fresh from a code exchange, are for: from its id_token's validated claims, or by
+        asking the provider where it gives none. Raises :class:`ConnectFailed` when that does not say, and a
+        :class:`ProviderError`.
         """
 
     @abstractmethod

@@ -44,6 +44,7 @@ from replysequence.providers.base import (
     OAuthSpec,
     Prepared,
     Receipt,
+    Tokens,
     Variable,
     VariableKind,
 )
@@ -194,7 +195,11 @@ class Gmail(Searchable):
         self._require_configured()
         return google.oauth_spec(self._values, scope=SEND_SCOPE, optional=(LOOK_SCOPE,))
 
+    async def identify(self, tokens: Tokens) -> Identity:
+        return self.identity(tokens.claims or {})
+
     def identity(self, claims: Mapping[str, object]) -> Identity:
+        """The account behind validated id_token claims. Raises :class:`ConnectFailed`."""
         return google.identity(claims, issuer=self.oauth.issuer)
 
     def scope_missing(self) -> str:

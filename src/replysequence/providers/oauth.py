@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from replysequence.domain.errors import ConnectFailed, TryLater
 from replysequence.domain.secret import Secret
 from replysequence.providers.answers import json_object, retry_delay, word
-from replysequence.providers.base import CallbackRefusal, OAuthSpec, TokenRefusal, Tokens
+from replysequence.providers.base import CallbackRefusal, ClientProof, OAuthSpec, TokenRefusal, Tokens
 from replysequence.providers.http import Answer, Deadlines, ExchangeFailed, HttpClient
 from replysequence.providers.id_token import issuer_pattern, validate
 
@@ -23,10 +23,7 @@ DEADLINES = Deadlines(connect=10, write=10, read=15, total=20)
 """Shorter than the lease under which one process refreshes for all."""
 MAX_ANSWER = 128 * 1024
 """Bytes of a token answer; real ones have less than ten thousand."""
-CONSERVATIVE_LIFETIME = 300
-"""Seconds that an access token is trusted when the provider does not say (RFC 6749 §5.1 only recommends that
-it does).
-"""
+_SECRETS = frozenset({"access_token", "refresh_token", "id_token"})
 LONGEST_LIFETIME = 86_400 * 366
 
 TRANSIENT = frozenset({"temporarily_unavailable", "server_error", "internal_failure", "slow_down"})
@@ -149,11 +146,12 @@ async def revoke(spec: OAuthSpec, http: HttpClient, *, token: Secret) -> bool:
     """
     if spec.revoke_url is None:
         return False
+    fields, headers = _proof(spec) if spec.revoking_takes_proof else ({}, {})
     try:
-        answer = await _post(http, spec.revoke_url, {"token": token.reveal()})
+        answer = await _post(http, spec.revoke_url, {"token": token.reveal(), **fields}, headers=headers)
     except ExchangeFailed:
         return False
-    return answer.status == 200 or (
+    return answer.status in (200, 204) or (
         answer.status == 400 and json_object(answer).get("error") == "invalid_token"
     )
 
@@ -175,9 +173,9 @@ async def _claims(
 async def _ask_for_tokens(
     spec: OAuthSpec, http: HttpClient, url: str, fields: Mapping[str, str]
 ) -> Mapping[str, object]:
-    credentials = {"client_id": spec.client_id, "client_secret": spec.client_secret.reveal()}
+    credentials, headers = _proof(spec)
     try:
-        answer = await _post(http, url, {**spec.token_parameters, **fields, **credentials})
+        answer = await _post(http, url, {**spec.token_parameters, **fields, **credentials}, headers=headers)
     except ExchangeFailed as failure:
         reason = failure.reason
     else:
@@ -185,11 +183,22 @@ async def _ask_for_tokens(
     raise TryLater(f"The provider could not be asked for access: {reason}.", code="not_reached")
 
 
-async def _post(http: HttpClient, url: str, fields: Mapping[str, str]) -> Answer:
-    headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+def _proof(spec: OAuthSpec) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The fields and headers by which the provider knows that it is us (RFC 6749 §2.3.1)."""
+    secret = spec.client_secret.reveal()
+    if spec.client_proof is ClientProof.BODY:
+        return {"client_id": spec.client_id, "client_secret": secret}, {}
+    pair = f"{quote_plus(spec.client_id)}:{quote_plus(secret)}".encode()
+    return {}, {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+async def _post(
+    http: HttpClient, url: str, fields: Mapping[str, str], *, headers: Mapping[str, str]
+) -> Answer:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     body = urlencode(fields).encode()
     return await http.request(
-        "POST", url, headers=headers, body=body, deadlines=DEADLINES, max_body=MAX_ANSWER
+        "POST", url, headers={**form, **headers}, body=body, deadlines=DEADLINES, max_body=MAX_ANSWER
     )
 
 
@@ -225,14 +234,17 @@ def _read_tokens(
     answer: Mapping[str, object], spec: OAuthSpec, claims: Mapping[str, object] | None
 ) -> Tokens:
     refresh_token, scope = answer.get("refresh_token"), answer.get("scope")
+    api_url = answer.get(spec.api_url_field) if spec.api_url_field else None
     return Tokens(
         access_token=Secret(str(answer["access_token"])),
-        expires_in=_seconds(answer.get("expires_in")) or CONSERVATIVE_LIFETIME,
+        expires_in=_seconds(answer.get("expires_in")) or spec.lifetime,
         refresh_token=Secret(refresh_token) if isinstance(refresh_token, str) and refresh_token else None,
         refresh_token_expires_in=_seconds(answer.get("refresh_token_expires_in")),
         # Absent means "as asked" (RFC 6749 §5.1).
         scopes=spec.canonical_scopes(scope if isinstance(scope, str) else " ".join(spec.scopes)),
         claims=claims,
+        told={name: value for name, value in answer.items() if name not in _SECRETS},
+        api_url=api_url if isinstance(api_url, str) else None,
     )
 
 

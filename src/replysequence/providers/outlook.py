@@ -35,6 +35,7 @@ from replysequence.providers.base import (
     OAuthSpec,
     Prepared,
     Receipt,
+    Tokens,
     Variable,
     VariableKind,
 )
@@ -225,7 +226,11 @@ class Outlook(Searchable):
         self._require_configured()
         return microsoft.oauth_spec(self._values, scope=SEND_SCOPE, optional=(LOOK_SCOPE,))
 
+    async def identify(self, tokens: Tokens) -> Identity:
+        return self.identity(tokens.claims or {})
+
     def identity(self, claims: Mapping[str, object]) -> Identity:
+        """The account behind validated id_token claims. Raises :class:`ConnectFailed`."""
         return microsoft.identity(claims)
 
     def scope_missing(self) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from replysequence.domain.errors import NotFound
 from replysequence.domain.pacing import Pace, Rate
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
+from replysequence.providers.crm import Crm
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
 from replysequence.providers.looking import Searchable
@@ -52,6 +53,13 @@ class Registry:
         """The same, when mail can be sent from an account there. Raises :class:`NotFound`."""
         provider = self.provider(name)
         if not isinstance(provider, Mailbox):
+            raise NotFound("provider")
+        return provider
+
+    def crm(self, name: str) -> Crm:
+        """The same, when it is a CRM. Raises :class:`NotFound`."""
+        provider = self.provider(name)
+        if not isinstance(provider, Crm):
             raise NotFound("provider")
         return provider
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from replysequence.domain.connection import Connection
 from replysequence.providers.base import Category, Connectable, Provider
 from replysequence.providers.looking import LookUp, Searchable
-from replysequence.storage import connections, outages
+from replysequence.storage import connections, outages, platforms
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.outages import Outage
 
@@ -54,7 +54,7 @@ def read_standing(transaction: Transaction, *, user_id: str, providers: Sequence
         queues = [name, *(each.id for each in mine if each.provider == name)]
         waiting = outages.waiting(transaction, user_id=user_id, route_ids=queues, at=now(transaction))
         down[name] = outage, waiting
-    return Standing(mine, down)
+    return Standing([*mine, *platforms.list_for_user(transaction, user_id=user_id)], down)
 
 
 def card_of(provider: Provider, found: Standing, *, redirect_uri: str) -> ProviderCard:

@@ -15,6 +15,8 @@ from replysequence.providers.base import (
     Category,
     Connectable,
     ConsentProblem,
+    Identity,
+    Mailbox,
     OAuthSpec,
     Tokens,
 )
@@ -25,7 +27,14 @@ from replysequence.services.cards import ProviderCard, card_of, read_standing
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.signing_in import hash_of
 from replysequence.services.tokens import new_tokens
-from replysequence.storage import connection_tokens, connections, holding, oauth_attempts, throttles
+from replysequence.storage import (
+    connection_tokens,
+    connections,
+    holding,
+    oauth_attempts,
+    platforms,
+    throttles,
+)
 from replysequence.storage.connections import Account
 from replysequence.storage.database import Database, Transaction, notify, now
 from replysequence.storage.oauth_attempts import OAuthAttempt
@@ -33,6 +42,8 @@ from replysequence.storage.vault import Vault
 
 _log = logs.logger("services.connecting")
 
+PLATFORMS_CHANNEL = "platforms"
+"""Wakes who works with platforms: one was connected."""
 _STARTS = (20, 180.0)
 """Started attempts of a person: bucket size, and seconds until one more is allowed."""
 
@@ -161,26 +172,38 @@ class Connecting:
         if isinstance(answer, CallbackRefusal):
             raise self._turned_back(connectable, spec.turned_back(answer), spec=spec)
         tokens = await self._exchange(connectable.name, spec, attempt, code=answer)
-        identity = connectable.identity(tokens.claims or {})
+        identity = await self._identify(connectable, tokens)
         if not spec.required_scopes <= tokens.scopes:
             raise ConnectFailed(
                 connectable.scope_missing(), code="scope_missing", details={"email": identity.email}
             )
-        connected = await self._database.transaction(
-            _keep,
-            vault=self._vault,
-            user_id=user_id,
-            account=Account(
-                provider=connectable.name,
-                issuer=identity.issuer,
-                subject=identity.subject,
-                email=identity.email,
-                display_name=identity.display_name,
-            ),
-            tokens=tokens,
-            wanted_id=attempt.connection_id,
-            may_look=_may_look(connectable, tokens) if attempt.look_up else None,
+        account = Account(
+            provider=connectable.name,
+            issuer=identity.issuer,
+            subject=identity.subject,
+            email=identity.email,
+            display_name=identity.display_name,
         )
+        if isinstance(connectable, Mailbox):
+            connected = await self._database.transaction(
+                _keep,
+                vault=self._vault,
+                user_id=user_id,
+                account=account,
+                tokens=tokens,
+                wanted_id=attempt.connection_id,
+                may_look=_may_look(connectable, tokens) if attempt.look_up else None,
+            )
+        else:
+            connected = await self._database.transaction(
+                _keep_platform,
+                vault=self._vault,
+                user_id=user_id,
+                account=account,
+                category=connectable.category,
+                tokens=tokens,
+                wanted_id=attempt.connection_id,
+            )
         _log.info("connection.connected", connection_id=connected.connection.id, provider=connectable.name)
         return connected
 
@@ -251,6 +274,15 @@ class Connecting:
                 details["admin_consent_url"] = url
         return ConnectFailed(problem.message, code=problem.code, details=details)
 
+    async def _identify(self, connectable: Connectable, tokens: Tokens) -> Identity:
+        try:
+            return await connectable.identify(tokens)
+        except ProviderError as error:
+            _log.warning("connection.not_identified", provider=connectable.name, code=error.code)
+            raise ConnectFailed(
+                error.message, code="exchange_failed", details={"reason": error.code}
+            ) from None
+
     async def _exchange(
         self, provider: str, spec: OAuthSpec, attempt: OAuthAttempt, *, code: Secret
     ) -> Tokens:
@@ -294,7 +326,7 @@ def _begin(
         )
     again = None
     if connection_id is not None:
-        again = connections.get(transaction, user_id=user_id, connection_id=connection_id)
+        again = _mine(transaction, user_id=user_id, connection_id=connection_id)
         if again.provider != provider:
             raise NotFound("connection")
     oauth_attempts.begin(
@@ -349,11 +381,8 @@ def _keep(
     Only the account that was to be looked into is: another one that was chosen there stays as it was.
     """
     at = now(transaction)
-    if tokens.refresh_token is None and not _stays_connected(transaction, user_id=user_id, account=account):
-        raise ConnectFailed(
-            "The provider gave no permission to stay connected. Connect again and accept everything it asks for.",
-            code="no_refresh_token",
-        )
+    mine = connections.list_for_user(transaction, user_id=user_id)
+    _require_refresh_token(transaction, tokens, mine, account=account, table=connection_tokens.MAILBOXES)
     kept, known = connections.connect(
         transaction, vault=vault, user_id=user_id, account=account, tokens=new_tokens(tokens, at=at)
     )
@@ -363,18 +392,60 @@ def _keep(
     if may_look is not None and wanted_id == kept.id:
         connections.set_look_up(transaction, user_id=user_id, connection_id=kept.id, look_up=may_look)
     notify(transaction, SENDS_CHANNEL)
-    wanted = None
-    if wanted_id is not None and wanted_id != kept.id:
-        mine = connections.list_for_user(transaction, user_id=user_id)
-        wanted = next((each.email for each in mine if each.id == wanted_id), None)
     return Connected(
         connection=kept,
         reconnected=known,
         released=released.moving,
         asking=released.asking,
-        wanted_email=wanted,
+        wanted_email=_other(mine, wanted_id=wanted_id, kept=kept),
         may_look=may_look,
     )
+
+
+def _keep_platform(
+    transaction: Transaction,
+    *,
+    vault: Vault,
+    user_id: str,
+    account: Account,
+    category: str,
+    tokens: Tokens,
+    wanted_id: str | None,
+) -> Connected:
+    """The same for a platform: nothing waits for it here, and it is no default."""
+    mine = platforms.list_for_user(transaction, user_id=user_id)
+    _require_refresh_token(transaction, tokens, mine, account=account, table=connection_tokens.PLATFORMS)
+    kept, known = platforms.connect(
+        transaction,
+        vault=vault,
+        user_id=user_id,
+        account=account,
+        category=category,
+        tokens=new_tokens(tokens, at=now(transaction)),
+    )
+    notify(transaction, PLATFORMS_CHANNEL)
+    return Connected(
+        connection=kept,
+        reconnected=known,
+        released=0,
+        asking=0,
+        wanted_email=_other(mine, wanted_id=wanted_id, kept=kept),
+    )
+
+
+def _mine(transaction: Transaction, *, user_id: str, connection_id: str) -> Connection:
+    """A person's connection, whatever it is. Raises :class:`NotFound`."""
+    try:
+        return connections.get(transaction, user_id=user_id, connection_id=connection_id)
+    except NotFound:
+        return platforms.get(transaction, user_id=user_id, connection_id=connection_id)
+
+
+def _other(mine: Sequence[Connection], *, wanted_id: str | None, kept: Connection) -> str | None:
+    """The address of the account that was to be reconnected, when another one was chosen."""
+    if wanted_id is None or wanted_id == kept.id:
+        return None
+    return next((each.email for each in mine if each.id == wanted_id), None)
 
 
 def _spec(connectable: Connectable, *, look_up: bool) -> OAuthSpec:
@@ -385,17 +456,26 @@ def _may_look(connectable: Connectable, tokens: Tokens) -> bool:
     return isinstance(connectable, Searchable) and connectable.look_up.scope in tokens.scopes
 
 
-def _stays_connected(transaction: Transaction, *, user_id: str, account: Account) -> bool:
-    """Whether this account is connected with a refresh token that works as far as we know."""
-    known = next(
-        (
-            each
-            for each in connections.list_for_user(transaction, user_id=user_id)
-            if each.status is ConnectionStatus.ACTIVE
-            and (each.provider, each.issuer, each.subject)
-            == (account.provider, account.issuer, account.subject)
-        ),
-        None,
+def _require_refresh_token(
+    transaction: Transaction,
+    tokens: Tokens,
+    mine: Sequence[Connection],
+    *,
+    account: Account,
+    table: connection_tokens.Kept,
+) -> None:
+    """Raises :class:`ConnectFailed` when no refresh token came, and the account is not connected already with one that
+    works as far as we know.
+    """
+    if tokens.refresh_token is not None:
+        return
+    wanted = (account.provider, account.issuer, account.subject)
+    for each in mine:
+        if each.status is ConnectionStatus.ACTIVE and (each.provider, each.issuer, each.subject) == wanted:
+            sealed = connection_tokens.sealed_tokens(transaction, connection_id=each.id, table=table)
+            if sealed and sealed.refresh_token_encrypted:
+                return
+    raise ConnectFailed(
+        "The provider gave no permission to stay connected. Connect again and accept everything it asks for.",
+        code="no_refresh_token",
     )
-    sealed = known and connection_tokens.sealed_tokens(transaction, connection_id=known.id)
-    return bool(sealed and sealed.refresh_token_encrypted)

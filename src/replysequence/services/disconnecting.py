@@ -8,11 +8,11 @@ from replysequence import logs
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import Conflict, NotFound, ProviderError, VaultError
 from replysequence.providers import oauth
-from replysequence.providers.base import Connectable
+from replysequence.providers.base import Connectable, Mailbox
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
 from replysequence.services.tokens import disconnected
-from replysequence.storage import connection_tokens, connections, deciding, holding, sends
+from replysequence.storage import connection_tokens, connections, deciding, holding, platforms, sends
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.database import Database, Transaction, now
 from replysequence.storage.vault import Vault
@@ -85,7 +85,7 @@ class Disconnecting:
         :class:`NotFound` when there is none.
         """
         connectable = self._registry.connectable(provider)
-        mine = await self._database.read(connections.list_for_user, user_id=user_id)
+        mine = await self._database.read(_all_of, user_id=user_id)
         chosen = [
             each
             for each in mine
@@ -93,6 +93,8 @@ class Disconnecting:
         ]
         if connection_id is not None and not chosen:
             raise NotFound("connection")
+        if not isinstance(connectable, Mailbox):
+            return [await self._disconnect_platform(connectable, each) for each in chosen]
         return [await self._disconnect(connectable, each, choice=waiting) for each in chosen]
 
     async def finish_disconnects(self) -> int:
@@ -107,7 +109,32 @@ class Disconnecting:
             if mailbox and await self._database.read(holding.in_flight, connection_id=connection_id) == 0:
                 await self._take_down(self._registry.connectable(mailbox.provider), mailbox)
                 done += 1
+        for platform in await self._database.read(_platforms_going):
+            await self._take_down(self._registry.connectable(platform.provider), platform)
+            done += 1
         return done
+
+    async def _disconnect_platform(self, connectable: Connectable, platform: Connection) -> Disconnected:
+        await self._database.transaction(
+            platforms.begin_disconnect, user_id=platform.user_id, connection_id=platform.id
+        )
+        revoked = await self._take_down(connectable, platform)
+        return Disconnected(
+            connection_id=platform.id,
+            email=platform.email,
+            finished=True,
+            revoked=revoked,
+            removal_url=None if revoked else connectable.removal_url(platform.issuer),
+            waiting=0,
+            cancelled=0,
+            unknown=0,
+        )
+
+    async def stays_at_provider(self, user_id: str, *, connection_id: str) -> bool:
+        """Whether disconnecting leaves our consent at the provider, because the same account is connected here as
+        something else too, and taking the consent back would end both. Raises :class:`NotFound`.
+        """
+        return await self._database.read(_stays_at_provider, user_id=user_id, connection_id=connection_id)
 
     async def _disconnect(
         self, connectable: Connectable, mailbox: Connection, *, choice: Waiting
@@ -138,8 +165,9 @@ class Disconnecting:
         """Revoke where that can be done, then wipe. Whether the provider has certainly forgotten us."""
         sealed = await self._database.read(_tokens_to_revoke, mailbox=mailbox)
         revoked = sealed is not None and await self._revoke(connectable, sealed)
+        finish = connections if isinstance(connectable, Mailbox) else platforms
         gone = await self._database.transaction(
-            connections.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
+            finish.finish_disconnect, user_id=mailbox.user_id, connection_id=mailbox.id
         )
         if gone:
             _log.info("connection.disconnected", connection_id=mailbox.id, revoked=revoked)
@@ -157,8 +185,32 @@ class Disconnecting:
             return False
 
 
+def _all_of(transaction: Transaction, *, user_id: str) -> list[Connection]:
+    """Everything that a person has connected."""
+    return [
+        *connections.list_for_user(transaction, user_id=user_id),
+        *platforms.list_for_user(transaction, user_id=user_id),
+    ]
+
+
+def _platforms_going(transaction: Transaction) -> list[Connection]:
+    """Platforms that are being taken down."""
+    return [
+        platforms.get(transaction, user_id=user_id, connection_id=connection_id)
+        for user_id, connection_id in connection_tokens.disconnecting(
+            transaction, table=connection_tokens.PLATFORMS
+        )
+    ]
+
+
+def _stays_at_provider(transaction: Transaction, *, user_id: str, connection_id: str) -> bool:
+    return connections.is_shared(transaction, user_id=user_id, connection_id=connection_id)
+
+
 def _unfinished(transaction: Transaction, *, user_id: str, connection_id: str) -> Unfinished:
-    mine = connections.get(transaction, user_id=user_id, connection_id=connection_id)
+    mine = next((each for each in _all_of(transaction, user_id=user_id) if each.id == connection_id), None)
+    if mine is None:
+        raise NotFound("connection")
     return Unfinished(
         waiting=holding.unfinished(transaction, connection_id=mine.id),
         unknown=deciding.unknown(transaction, user_id=user_id, connection_id=mine.id),
@@ -217,11 +269,9 @@ def _tokens_to_revoke(transaction: Transaction, *, mailbox: Connection) -> Seale
     """What to revoke with; none when it is gone already, connected again, or somebody else here still uses the
     account: a revocation takes its whole grant.
     """
-    sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id)
-    if sealed is None or sealed.status is not ConnectionStatus.DISCONNECTING:
-        return None
-    try:
-        shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
-    except NotFound:  # taken down by somebody else between the two looks
-        return None
-    return None if shared else sealed
+    for table in connection_tokens.TABLES:
+        sealed = connection_tokens.sealed_tokens(transaction, connection_id=mailbox.id, table=table)
+        if sealed is not None and sealed.status is ConnectionStatus.DISCONNECTING:
+            shared = connections.is_shared(transaction, user_id=mailbox.user_id, connection_id=mailbox.id)
+            return None if shared else sealed
+    return None

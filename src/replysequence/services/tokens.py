@@ -57,7 +57,9 @@ class Usable:
 
 
 class Tokens:
-    """Usable access tokens, for workers. ``owner`` is this process's incarnation."""
+    """Usable access tokens of mailboxes, for workers. ``owner`` is this process's incarnation."""
+
+    table = connection_tokens.MAILBOXES
 
     def __init__(
         self, *, database: Database, registry: Registry, http: HttpClient, vault: Vault, owner: str
@@ -79,7 +81,7 @@ class Tokens:
         the first and the last the connection is marked and its sends wait.
         """
         if known is None:
-            known = await self._database.read(_read, connection_id=connection_id)
+            known = await self._database.read(_read, connection_id=connection_id, table=self.table)
         stored, at = known
         if _is_fresh(stored, at=at):
             return await self._opened(stored)
@@ -92,7 +94,7 @@ class Tokens:
     async def give_up(self, refused: Usable, *, error: ReplySequenceError) -> None:
         """Mark the connection as needing its owner, unless its tokens have changed meanwhile."""
         await self._database.transaction(
-            _mark, connection_id=refused.connection_id, generation=refused.generation, error=error
+            self._mark, connection_id=refused.connection_id, generation=refused.generation, error=error
         )
 
     async def _refreshed(self, connection_id: str, *, generation: int) -> Usable:
@@ -109,7 +111,7 @@ class Tokens:
         deadline = asyncio.get_running_loop().time() + PATIENCE
         while True:
             stored, leased = await self._database.transaction(
-                _lease, connection_id=connection_id, seen=seen, owner=self._owner
+                _lease, connection_id=connection_id, seen=seen, owner=self._owner, table=self.table
             )
             if stored.generation != seen or stored.status is not ConnectionStatus.ACTIVE:
                 return await self._opened(stored)
@@ -133,6 +135,7 @@ class Tokens:
                 connection_id=connection_id,
                 generation=seen,
                 owner=self._owner,
+                table=self.table,
             )
 
     async def _ask(self, stored: SealedTokens) -> Usable:
@@ -143,7 +146,7 @@ class Tokens:
         # Another writer may just have replaced the token that was refused; and one refusal can be a passing
         # fault.
         await asyncio.sleep(SECOND_LOOK)
-        current, _ = await self._database.read(_read, connection_id=stored.connection_id)
+        current, _ = await self._database.read(_read, connection_id=stored.connection_id, table=self.table)
         if current.generation != stored.generation:
             return await self._opened(current)
         try:
@@ -152,13 +155,13 @@ class Tokens:
         except ReconnectNeeded as error:
             refused = error
         title = self._registry.provider(stored.provider).title
-        meaning = await self._database.transaction(_refuse, stored=stored, title=title, error=refused)
+        meaning = await self._database.transaction(self._refuse, stored=stored, title=title, error=refused)
         if meaning is not refused:
             _log.error("token.many_refused", provider=stored.provider, code=refused.code)
         raise meaning
 
     async def _ask_once(self, stored: SealedTokens, *, scopes: frozenset[str]) -> Usable:
-        spec = self._registry.mailbox(stored.provider).oauth_for(scopes)
+        spec = self._registry.connectable(stored.provider).oauth_for(scopes)
         refresh_token = await self._unsealed(stored, kind="refresh")
         if refresh_token is None:
             raise ReconnectNeeded(
@@ -168,7 +171,9 @@ class Tokens:
         answer = await oauth.refresh(spec, self._http, refresh_token=refresh_token, issuer=stored.issuer)
         if not await self._kept(answer, seen=stored):
             # Somebody reconnected or disconnected while we asked: theirs counts.
-            current, _ = await self._database.read(_read, connection_id=stored.connection_id)
+            current, _ = await self._database.read(
+                _read, connection_id=stored.connection_id, table=self.table
+            )
             return await self._opened(current)
         usable = Usable(stored.connection_id, answer.access_token, stored.generation + 1)
         _log.info("token.refreshed", connection_id=stored.connection_id, generation=usable.generation)
@@ -191,11 +196,11 @@ class Tokens:
 
     async def _require_scopes(self, usable: Usable) -> None:
         """Scopes can shrink at any refresh (Google granular consent, checked 2026-11-22)."""
-        current, _ = await self._database.read(_read, connection_id=usable.connection_id)
-        mailbox = self._registry.mailbox(current.provider)
-        if mailbox.oauth.required_scopes <= current.scopes:
+        current, _ = await self._database.read(_read, connection_id=usable.connection_id, table=self.table)
+        connectable = self._registry.connectable(current.provider)
+        if connectable.oauth.required_scopes <= current.scopes:
             return
-        error = ReconnectNeeded(mailbox.scope_missing(), code="scope_missing")
+        error = ReconnectNeeded(connectable.scope_missing(), code="scope_missing")
         await self.give_up(usable, error=error)
         raise error
 
@@ -214,9 +219,84 @@ class Tokens:
         except VaultError as error:
             _log.error("vault.cell_broken", connection_id=stored.connection_id, token=kind)
             await self._database.transaction(
-                _mark, connection_id=stored.connection_id, generation=stored.generation, error=error
+                self._mark, connection_id=stored.connection_id, generation=stored.generation, error=error
             )
             raise
+
+    @staticmethod
+    def _refuse(
+        transaction: Transaction, *, stored: SealedTokens, title: str, error: ReconnectNeeded
+    ) -> ProviderError:
+        """What a second refusal to renew these tokens comes to, as the error to raise: their owner is to reconnect,
+        unless so many are refused at once that it must be the provider's trouble.
+        """
+        at = now(transaction)
+        asked = stored.refresh_token_encrypted is not None
+        if not asked or not refusals.is_one_of_many(transaction, refused=stored, at=at):
+            Tokens._mark(
+                transaction, connection_id=stored.connection_id, generation=stored.generation, error=error
+            )
+            return error
+        refusals.take_back(transaction, provider=stored.provider, at=at)
+        notify(transaction, SENDS_CHANNEL)
+        return TryLater(
+            f"{title} refuses to renew many accounts at once, so nobody has to reconnect. It is tried again by itself.",
+            code="refused_together",
+        )
+
+    @staticmethod
+    def _mark(
+        transaction: Transaction, *, connection_id: str, generation: int, error: ReplySequenceError
+    ) -> None:
+        """Take a connection out of service, let its sends wait, and note that its owner is to be told: all or
+        nothing.
+        """
+        marked = connection_tokens.mark_needs_reconnect(
+            transaction,
+            connection_id=connection_id,
+            generation=generation,
+            reason=error.code,
+            problem=error.message,
+        )
+        if marked:
+            at = now(transaction)
+            holding.hold(
+                transaction,
+                connection_id=connection_id,
+                reason=error.code,
+                explanation=error.message,
+                at=at,
+            )
+            alerts.note(transaction, connection_id=connection_id, generation=generation, at=at)
+
+
+class PlatformTokens(Tokens):
+    """Usable access tokens of meeting platforms, calendars and CRMs."""
+
+    table = connection_tokens.PLATFORMS
+
+    @staticmethod
+    def _refuse(
+        transaction: Transaction, *, stored: SealedTokens, title: str, error: ReconnectNeeded
+    ) -> ProviderError:
+        del title
+        PlatformTokens._mark(
+            transaction, connection_id=stored.connection_id, generation=stored.generation, error=error
+        )
+        return error
+
+    @staticmethod
+    def _mark(
+        transaction: Transaction, *, connection_id: str, generation: int, error: ReplySequenceError
+    ) -> None:
+        connection_tokens.mark_needs_reconnect(
+            transaction,
+            connection_id=connection_id,
+            generation=generation,
+            reason=error.code,
+            problem=error.message,
+            table=connection_tokens.PLATFORMS,
+        )
 
 
 def _is_fresh(stored: SealedTokens, *, at: datetime) -> bool:
@@ -245,23 +325,26 @@ def new_tokens(answer: TokenAnswer, *, at: datetime) -> NewTokens:
             else at + timedelta(seconds=answer.refresh_token_expires_in)
         ),
         scopes=answer.scopes,
+        api_url=answer.api_url,
     )
 
 
-def _read(transaction: Transaction, *, connection_id: str) -> tuple[SealedTokens, datetime]:
-    stored = connection_tokens.sealed_tokens(transaction, connection_id=connection_id)
+def _read(
+    transaction: Transaction, *, connection_id: str, table: connection_tokens.Kept
+) -> tuple[SealedTokens, datetime]:
+    stored = connection_tokens.sealed_tokens(transaction, connection_id=connection_id, table=table)
     if stored is None:
         raise ReconnectNeeded("This account is no longer connected.", code="disconnected")
     return stored, now(transaction)
 
 
 def _lease(
-    transaction: Transaction, *, connection_id: str, seen: int, owner: str
+    transaction: Transaction, *, connection_id: str, seen: int, owner: str, table: connection_tokens.Kept
 ) -> tuple[SealedTokens, bool]:
     leased = connection_tokens.take_refresh_lease(
-        transaction, connection_id=connection_id, generation=seen, owner=owner, seconds=LEASE
+        transaction, connection_id=connection_id, generation=seen, owner=owner, seconds=LEASE, table=table
     )
-    return _read(transaction, connection_id=connection_id)[0], leased
+    return _read(transaction, connection_id=connection_id, table=table)[0], leased
 
 
 def _store(
@@ -269,45 +352,3 @@ def _store(
 ) -> bool:
     tokens = new_tokens(answer, at=now(transaction))
     return connection_tokens.store_tokens(transaction, vault=vault, seen=seen, owner=owner, tokens=tokens)
-
-
-def _refuse(
-    transaction: Transaction, *, stored: SealedTokens, title: str, error: ReconnectNeeded
-) -> ProviderError:
-    """What a second refusal to renew these tokens comes to, as the error to raise: their owner is to reconnect, unless
-    so many are refused at once that it must be the provider's trouble.
-    """
-    at = now(transaction)
-    asked = stored.refresh_token_encrypted is not None
-    if not asked or not refusals.is_one_of_many(transaction, refused=stored, at=at):
-        _mark(transaction, connection_id=stored.connection_id, generation=stored.generation, error=error)
-        return error
-    refusals.take_back(transaction, provider=stored.provider, at=at)
-    notify(transaction, SENDS_CHANNEL)
-    return TryLater(
-        f"{title} refuses to renew many accounts at once, so nobody has to reconnect. It is tried again by itself.",
-        code="refused_together",
-    )
-
-
-def _mark(
-    transaction: Transaction, *, connection_id: str, generation: int, error: ReplySequenceError
-) -> None:
-    """Take a connection out of service, let its sends wait, and note that its owner is to be told: all or nothing."""
-    marked = connection_tokens.mark_needs_reconnect(
-        transaction,
-        connection_id=connection_id,
-        generation=generation,
-        reason=error.code,
-        problem=error.message,
-    )
-    if marked:
-        at = now(transaction)
-        holding.hold(
-            transaction,
-            connection_id=connection_id,
-            reason=error.code,
-            explanation=error.message,
-            at=at,
-        )
-        alerts.note(transaction, connection_id=connection_id, generation=generation, at=at)

@@ -1,10 +1,12 @@
-"""A person's e-mail connections. Every function takes the owner; nothing here shows a token.
+"""A person's e-mail connections, and what all connections have in common. Every function takes the
+owner; nothing here shows a token.
 
 While somebody has a connection that is not being taken down, exactly one of them is the default. Each change
 that could break this holds the person's row, and a partial unique index refuses a second default whatever
 happens.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,9 +20,10 @@ from replysequence.domain.secret import Secret
 from replysequence.storage import events, users
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.ids import new_id
-from replysequence.storage.tables import email_connections
+from replysequence.storage.tables import email_connections, platform_connections
 from replysequence.storage.vault import Cell, Vault
 
+_TABLES = (email_connections, platform_connections)
 _C = email_connections.c
 _SHOWN = tuple(column for column in _C if not column.info.get("secret"))
 _LIST = select(*_SHOWN).where(_C.user_id == bindparam("user_id")).order_by(_C.connected_at, _C.id)
@@ -59,14 +62,22 @@ class NewTokens:
     refresh_token: Secret | None
     refresh_token_expires_at: datetime | None
     scopes: frozenset[str]
+    api_url: str | None = None
+    """Where the account's API is, from the providers whose answers tell; it may move at any refresh."""
 
 
 def token_values(
-    vault: Vault, tokens: NewTokens, *, connection_id: str, user_id: str, provider: str
+    vault: Vault,
+    tokens: NewTokens,
+    *,
+    connection_id: str,
+    user_id: str,
+    provider: str,
+    table: str = email_connections.name,
 ) -> dict[str, object]:
     """The columns that ``tokens`` change in a connection's row, sealed for that row."""
-    access = Cell("email_connections", "access_token_encrypted", connection_id, user_id, provider)
-    refresh = Cell("email_connections", "refresh_token_encrypted", connection_id, user_id, provider)
+    access = Cell(table, "access_token_encrypted", connection_id, user_id, provider)
+    refresh = Cell(table, "refresh_token_encrypted", connection_id, user_id, provider)
     values: dict[str, object] = {
         "access_token_encrypted": vault.seal(tokens.access_token, cell=access),
         "access_token_expires_at": tokens.access_token_expires_at,
@@ -76,6 +87,8 @@ def token_values(
         values["refresh_token_expires_at"] = tokens.refresh_token_expires_at
     if tokens.scopes:
         values["scopes"] = " ".join(sorted(tokens.scopes))
+    if tokens.api_url:
+        values["api_url"] = tokens.api_url
     return values
 
 
@@ -88,19 +101,53 @@ def connect(
     waiting send, stay. It becomes usable again whatever its state was. The first usable connection becomes
     the default. Raises NotFound when the person is gone.
     """
+    connection_id, known, moment = keep(
+        connection,
+        email_connections,
+        vault=vault,
+        user_id=user_id,
+        account=account,
+        tokens=tokens,
+        new={"is_default": False},
+    )
+    _ensure_default(connection, user_id=user_id, at=moment)
+    return get(connection, user_id=user_id, connection_id=connection_id), known
+
+
+def keep(
+    connection: sa.Connection,
+    table: sa.Table,
+    *,
+    vault: Vault,
+    user_id: str,
+    account: Account,
+    tokens: NewTokens,
+    new: Mapping[str, object],
+) -> tuple[str, bool, datetime]:
+    """Keep a consent in ``table``; ``new`` holds what a row has there beside what all connections have.
+
+    Returns the connection's id, whether it was there before, and the moment. Holds the person's row. Raises NotFound
+    when the person is gone.
+    """
     users.lock(connection, user_id=user_id)
     moment = now(connection)
+    c = table.c
     known = connection.execute(
-        select(_C.id).where(
-            _C.user_id == user_id,
-            _C.provider == account.provider,
-            _C.issuer == account.issuer,
-            _C.subject == account.subject,
+        select(c.id).where(
+            c.user_id == user_id,
+            c.provider == account.provider,
+            c.issuer == account.issuer,
+            c.subject == account.subject,
         )
     ).scalar_one_or_none()
     connection_id = known or new_id()
     values = token_values(
-        vault, tokens, connection_id=connection_id, user_id=user_id, provider=account.provider
+        vault,
+        tokens,
+        connection_id=connection_id,
+        user_id=user_id,
+        provider=account.provider,
+        table=table.name,
     ) | {
         "email": account.email,
         "display_name": account.display_name,
@@ -114,8 +161,8 @@ def connect(
         "updated_at": moment,
     }
     if known:
-        values["token_generation"] = _C.token_generation + 1
-        connection.execute(update(email_connections).where(_C.id == known).values(values))
+        values["token_generation"] = c.token_generation + 1
+        connection.execute(update(table).where(c.id == known).values(values))
     else:
         values |= {
             "id": connection_id,
@@ -124,11 +171,11 @@ def connect(
             "issuer": account.issuer,
             "subject": account.subject,
             "scopes": values.get("scopes", ""),
-            "is_default": False,
             "token_generation": 1,
             "created_at": moment,
+            **new,
         }
-        connection.execute(insert(email_connections).values(values))
+        connection.execute(insert(table).values(values))
     events.append(
         connection,
         user_id=user_id,
@@ -137,8 +184,7 @@ def connect(
         data={"provider": account.provider, "email": account.email},
         at=moment,
     )
-    _ensure_default(connection, user_id=user_id, at=moment)
-    return get(connection, user_id=user_id, connection_id=connection_id), known is not None
+    return connection_id, known is not None, moment
 
 
 def list_for_user(connection: sa.Connection, *, user_id: str) -> list[Connection]:
@@ -232,14 +278,26 @@ def finish_disconnect(connection: sa.Connection, *, user_id: str, connection_id:
 
 
 def is_shared(connection: sa.Connection, *, user_id: str, connection_id: str) -> bool:
-    """Whether the same account is connected elsewhere too: then revoking the consent would cut that off as well."""
-    ours = get(connection, user_id=user_id, connection_id=connection_id)
-    same = select(_C.id).where(
-        _C.provider == ours.provider,
-        _C.issuer == ours.issuer,
-        _C.subject == ours.subject,
-        _C.id != connection_id,
-        _USABLE,
+    """Whether the account of this connection, a mailbox or a platform, is connected elsewhere too, by this person or
+    another: then revoking the consent would cut that off as well. Raises NotFound.
+    """
+    account = None
+    for table in _TABLES:
+        own = select(table.c.issuer, table.c.subject).where(
+            table.c.user_id == user_id, table.c.id == connection_id
+        )
+        account = account or connection.execute(own).one_or_none()
+    if account is None:
+        raise NotFound("connection")
+    return any(_is_in(connection, table, account=account, but=connection_id) for table in _TABLES)
+
+
+def _is_in(connection: sa.Connection, table: sa.Table, *, account: AnyRow, but: str) -> bool:
+    same = select(table.c.id).where(
+        table.c.issuer == account.issuer,
+        table.c.subject == account.subject,
+        table.c.id != but,
+        table.c.status != ConnectionStatus.DISCONNECTING,
     )
     return connection.execute(same.limit(1)).first() is not None
 

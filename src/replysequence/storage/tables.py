@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +27,7 @@ from sqlalchemy import (
 )
 
 from replysequence.domain.connection import ConnectionStatus
+from replysequence.domain.report import ReportState
 from replysequence.domain.send import State
 from replysequence.storage.column_types import Id, UtcDateTime
 
@@ -64,7 +67,7 @@ def in_states(column: ColumnElement[str], states: Iterable[State]) -> ColumnElem
     return column.in_([literal_column(f"'{state}'") for state in sorted(states)])
 
 
-def _one_of(column: str, values: type[State] | type[ConnectionStatus]) -> str:
+def _one_of(column: str, values: type[StrEnum]) -> str:
     return f"{column} IN ({', '.join(repr(str(value)) for value in values)})"
 
 
@@ -153,36 +156,44 @@ oauth_attempts = Table(
     Column("look_up", Boolean, nullable=False, server_default=false()),
 )
 
+
+def _account() -> list[Column[Any]]:
+    """What every connection has, whatever is connected: whose it is, which account, and its tokens."""
+    return [
+        _id(primary_key=True),
+        _user(),
+        Column("provider", String(32), nullable=False),
+        Column("issuer", Text, nullable=False),
+        Column("subject", Text, nullable=False),
+        Column("email", String(320), nullable=False),
+        Column("display_name", String(200), nullable=False),
+        _secret("access_token_encrypted"),
+        _secret("refresh_token_encrypted"),
+        _moment("access_token_expires_at", nullable=True),
+        _moment("refresh_token_expires_at", nullable=True),
+        Column("scopes", Text, nullable=False),
+        Column("status", String(20), nullable=False),
+        Column("status_reason", String(64)),
+        Column("problem", Text),
+        Column("token_generation", Integer, nullable=False),
+        # The lease of who is refreshing the tokens right now (an incarnation), and until when.
+        _id("refresh_owner", nullable=True),
+        _moment("refresh_until", nullable=True),
+        # Since when the provider refuses to renew its tokens; none once it has renewed them.
+        _moment("refused_since", nullable=True),
+        _moment("connected_at"),
+        _moment("created_at"),
+        _moment("updated_at"),
+    ]
+
+
 email_connections = Table(
     "email_connections",
     metadata,
-    _id(primary_key=True),
-    _user(),
-    Column("provider", String(32), nullable=False),
-    Column("issuer", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("email", String(320), nullable=False),
-    Column("display_name", String(200), nullable=False),
-    _secret("access_token_encrypted"),
-    _secret("refresh_token_encrypted"),
-    _moment("access_token_expires_at", nullable=True),
-    _moment("refresh_token_expires_at", nullable=True),
-    Column("scopes", Text, nullable=False),
+    *_account(),
     Column("is_default", Boolean, nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("status_reason", String(64)),
-    Column("problem", Text),
-    Column("token_generation", Integer, nullable=False),
-    # The lease of who is refreshing the tokens right now (an incarnation), and until when.
-    _id("refresh_owner", nullable=True),
-    _moment("refresh_until", nullable=True),
-    _moment("connected_at"),
-    _moment("created_at"),
-    _moment("updated_at"),
     # Whether its owner lets us look in the Sent folder; that we can is in the scopes.
     Column("look_up", Boolean, nullable=False, server_default=false()),
-    # Since when the provider refuses to renew its tokens; none once it has renewed them.
-    _moment("refused_since", nullable=True),
     UniqueConstraint("user_id", "provider", "issuer", "subject"),
     CheckConstraint(_one_of("status", ConnectionStatus), name="status"),
     Index(
@@ -192,6 +203,17 @@ email_connections = Table(
         sqlite_where=text("is_default"),
         postgresql_where=text("is_default"),
     ),
+)
+
+platform_connections = Table(
+    "platform_connections",
+    metadata,
+    *_account(),
+    Column("category", String(20), nullable=False),  # meetings, calendar or crm
+    Column("api_url", Text),  # where this account's API is, where the provider's answers tell
+    Column("options", Text, nullable=False),  # JSON: what its owner chose
+    UniqueConstraint("user_id", "provider", "issuer", "subject"),
+    CheckConstraint(_one_of("status", ConnectionStatus), name="status"),
 )
 
 drafts = Table(
@@ -404,6 +426,45 @@ events = Table(
         postgresql_where=text("draft_id IS NOT NULL"),
     ),
     sqlite_autoincrement=True,  # an id is never used twice: it is a cursor
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("send_id", Id, ForeignKey("sends.id", ondelete="CASCADE"), primary_key=True),
+    Column("connection_id", Id, primary_key=True),  # kept when the connection goes: it is history
+    _user(),
+    Column("provider", String(32), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("correction", String(20)),  # what the entry must be told after it was logged; none when nothing
+    Column("reason", String(64)),
+    Column("explanation", Text),
+    Column("attempts", Integer, nullable=False),
+    # Whether an earlier attempt may have made the entry: then it is looked for before it is made.
+    Column("look_first", Boolean, nullable=False),
+    _id("claimed_by", nullable=True),
+    _moment("next_at", nullable=True),
+    Column("entry_id", String(200)),
+    Column("entry_url", Text),
+    Column("person", Text),  # whom it was logged on, in words
+    _moment("logged_at", nullable=True),
+    _moment("created_at"),
+    _moment("updated_at"),
+    CheckConstraint(_one_of("state", ReportState), name="state"),
+    Index(
+        "ix_reports_due",
+        "next_at",
+        sqlite_where=text("next_at IS NOT NULL"),
+        postgresql_where=text("next_at IS NOT NULL"),
+    ),
+    Index("ix_reports_listed", "user_id", "created_at"),
+    Index("ix_reports_connection", "connection_id", "state"),
+    Index(
+        "ix_reports_claimed",
+        "claimed_by",
+        sqlite_where=text("claimed_by IS NOT NULL"),
+        postgresql_where=text("claimed_by IS NOT NULL"),
+    ),
 )
 
 alerts = Table(
