@@ -1,6 +1,7 @@
 """Who and what most storage tests are about: an open database, a vault, and three people."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from secrets import token_bytes
 
@@ -9,7 +10,7 @@ from sqlalchemy import Connection as DatabaseConnection
 
 from replysequence.domain.connection import Connection
 from replysequence.domain.secret import Secret
-from replysequence.storage import connections, users
+from replysequence.storage import connections, platforms, users
 from replysequence.storage.connections import Account, NewTokens
 from replysequence.storage.database import Database
 from replysequence.storage.keys import Key
@@ -93,5 +94,25 @@ def connect(database: Database, vault: Vault) -> Connect:
             return made
 
         return database.run(work)
+
+    return make
+
+
+@pytest.fixture
+def connect_platform(database: Database, vault: Vault) -> Connect:
+    """connect_platform(user id, subject) → the same for a CRM, a calendar or a meeting platform."""
+
+    def make(
+        user_id: str, subject: str = "work", *, provider: str = "ledgerly", category: str = "crm"
+    ) -> Connection:
+        made, _ = database.run(
+            platforms.connect,
+            vault=vault,
+            user_id=user_id,
+            account=account(subject, provider=provider),
+            category=category,
+            tokens=replace(tokens(subject), api_url=f"https://{subject}.{provider}.example"),
+        )
+        return made
 
     return make

@@ -5,9 +5,18 @@ from types import ModuleType
 
 import pytest
 
-from replysequence.storage import api_keys, attachments, connections, deciding, drafts, events, oauth_attempts
+from replysequence.storage import (
+    api_keys,
+    attachments,
+    connections,
+    deciding,
+    drafts,
+    events,
+    oauth_attempts,
+    platforms,
+)
 
-PERSONAL = [api_keys, attachments, connections, deciding, drafts, events, oauth_attempts]
+PERSONAL = [api_keys, attachments, connections, deciding, drafts, events, oauth_attempts, platforms]
 
 WITHOUT_OWNER = {
     "api_keys.find": "a key is looked up by its hash to learn whose it is",

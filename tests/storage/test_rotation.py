@@ -42,10 +42,12 @@ def counts(report: RotationReport) -> dict[str, tuple[int, int, int, int]]:
 
 
 def test_every_column_moves_to_the_new_key_and_the_old_one_is_needed_no_longer(
-    database: Database, vault: Vault, alice: str, connect: Connect
+    database: Database, vault: Vault, alice: str, connect: Connect, connect_platform: Connect
 ) -> None:
     database.run(vault.check)
     made = [connect(alice, f"account{number}") for number in range(10)]
+    for number in range(2):
+        connect_platform(alice, f"platform{number}")
     database.run(
         oauth_attempts.begin,
         vault=vault,
@@ -65,6 +67,8 @@ def test_every_column_moves_to_the_new_key_and_the_old_one_is_needed_no_longer(
         "email_connections.refresh_token_encrypted": (10, 0, 0, 0),
         "oauth_attempts.code_verifier_encrypted": (1, 0, 0, 0),
         "oauth_attempts.nonce_encrypted": (1, 0, 0, 0),
+        "platform_connections.access_token_encrypted": (2, 0, 0, 0),
+        "platform_connections.refresh_token_encrypted": (2, 0, 0, 0),
     }
     assert database.run(key_ids_in_use) == {"new"}
     only_new = Vault([NEW])
