@@ -7,6 +7,7 @@ import pytest
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from replysequence.sandbox.world import World
 from support.google_app import GoogleApp
+from support.hubspot_app import HubSpotApp
 from support.microsoft_app import MicrosoftApp
 
 PUBLIC_URL = "http://localhost:8000"
@@ -31,3 +32,9 @@ def app(box: RunningSandbox) -> GoogleApp:
 def microsoft(box: RunningSandbox) -> MicrosoftApp:
     """The app that is registered at Microsoft's stand-in."""
     return MicrosoftApp(box)
+
+
+@pytest.fixture
+def hubspot(box: RunningSandbox) -> HubSpotApp:
+    """The app that is registered at HubSpot's stand-in."""
+    return HubSpotApp(box)

@@ -16,6 +16,11 @@ class Vendor(StrEnum):
     GOOGLE = "google"
     MICROSOFT = "microsoft"
     RESEND = "resend"
+    HUBSPOT = "hubspot"
+
+
+CRMS = (Vendor.HUBSPOT,)
+"""The vendors that keep records of people; the others carry mail."""
 
 
 @dataclass(kw_only=True)
@@ -41,8 +46,8 @@ class Switches:
 class Account:
     """One person at one vendor.
 
-    `subject` is the stable id (Google `sub`, Microsoft `oid`). `tenant` is the hosted domain at Google (empty
-    for a consumer account) and the tenant id at Microsoft.
+    `subject` is the stable id (Google `sub`, Microsoft `oid`, the user's id at a CRM). `tenant` is the hosted domain
+    at Google (empty for a consumer account), the tenant id at Microsoft, the portal at HubSpot.
     """
 
     vendor: Vendor
@@ -130,6 +135,20 @@ SEED: tuple[Account, ...] = (
         tenant="5c1f0a3e-7d42-4b6a-9a55-2f6d1e9b7c30",
         has_mail_attribute=False,
         switches=Switches(at_send="no_mailbox"),
+    ),
+    Account(
+        vendor=Vendor.HUBSPOT,
+        email="dana.reyes@brightwave.example",
+        name="Dana Reyes",
+        subject="5550101",
+        tenant="24681357",
+    ),
+    Account(
+        vendor=Vendor.HUBSPOT,
+        email="dana.reyes@contoso.example",
+        name="Dana Reyes",
+        subject="5550202",
+        tenant="13572468",
     ),
 )
 

@@ -145,7 +145,7 @@ class _Control:
         given = await _fields(request)
         if "public_url" in given:
             self._world.register_app(given["public_url"])
-        for client in (self._world.google_client, self._world.microsoft_client):
+        for client in self._world.credentials.clients.values():
             client.redirect_uris.update(given.get("redirect_uris", []))
         return JSONResponse({"redirect_uris": sorted(self._world.google_client.redirect_uris)})
 

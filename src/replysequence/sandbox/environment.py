@@ -3,6 +3,8 @@
 from replysequence.sandbox.world import (
     GOOGLE_CLIENT_ID,
     GOOGLE_CLIENT_SECRET,
+    HUBSPOT_CLIENT_ID,
+    HUBSPOT_CLIENT_SECRET,
     MICROSOFT_CLIENT_ID,
     MICROSOFT_CLIENT_SECRET,
     RESEND_API_KEY,
@@ -38,4 +40,8 @@ def environment(base_url: str) -> dict[str, str]:
         "RESEND_FROM": RESEND_FROM,
         "RESEND_WEBHOOK_SECRET": RESEND_WEBHOOK_SECRET,
         "RESEND_API_URL": base,
+        "HUBSPOT_CLIENT_ID": HUBSPOT_CLIENT_ID,
+        "HUBSPOT_CLIENT_SECRET": HUBSPOT_CLIENT_SECRET,
+        "HUBSPOT_AUTHORIZE_URL": f"{base}/oauth/authorize",
+        "HUBSPOT_API_URL": base,
     }

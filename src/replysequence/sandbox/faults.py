@@ -22,6 +22,8 @@ class Endpoint(StrEnum):
     REVOKE = "revoke"
     SEND = "send"
     LOOK_UP = "look_up"
+    LOG = "log"
+    FIND = "find"
 
 
 class Phase(StrEnum):
@@ -69,7 +71,8 @@ class Kind:
     endpoints: tuple[Endpoint, ...] = tuple(Endpoint)
 
 
-_SEND = (Endpoint.SEND,)
+_SEND = (Endpoint.SEND, Endpoint.LOG)
+_CRM = (Endpoint.LOG, Endpoint.FIND)
 _TOKEN = (Endpoint.TOKEN,)
 _AUTHORIZE = (Endpoint.AUTHORIZE,)
 
@@ -94,6 +97,10 @@ def _after(status: int, words: str) -> Kind:
         words=words,
         endpoints=_SEND,
     )
+
+
+def _said_by_a_crm(name: str, words: str) -> Kind:
+    return Kind(name=name, phase=Phase.BEFORE, action=Action.ANSWER, answer=name, words=words, endpoints=_CRM)
 
 
 MENU: Final[dict[str, Kind]] = {
@@ -135,7 +142,7 @@ MENU: Final[dict[str, Kind]] = {
         _refused(
             401,
             "says that the access token is not valid",
-            (Endpoint.SEND, Endpoint.USERINFO, Endpoint.LOOK_UP),
+            (Endpoint.SEND, Endpoint.USERINFO, Endpoint.LOOK_UP, *_CRM),
         ),
         _refused(429, "refuses: too many requests, come back later"),
         _refused(500, "answers with an internal error, having done nothing"),
@@ -212,7 +219,7 @@ MENU: Final[dict[str, Kind]] = {
             words="answers with a web page instead of data",
             endpoints=(
                 *(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE),
-                Endpoint.LOOK_UP,
+                *(Endpoint.LOOK_UP, *_CRM),
             ),
         ),
         Kind(
@@ -231,6 +238,10 @@ MENU: Final[dict[str, Kind]] = {
             words="shows an error page and never returns to the app",
             endpoints=_AUTHORIZE,
         ),
+        _said_by_a_crm("missing_scope", "says that the app was not granted what this takes"),
+        _said_by_a_crm("locked", "says that somebody else is changing the record"),
+        _said_by_a_crm("migrating", "says that the account is being moved"),
+        _said_by_a_crm("limit_exceeded", "says that today's calls are used up"),
     )
 }
 

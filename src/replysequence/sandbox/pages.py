@@ -11,19 +11,26 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.accounts import CRMS, Account, Vendor
 from replysequence.sandbox.actions import ACTIONS, act, switch
-from replysequence.sandbox.faults import MENU, Endpoint, Fault
+from replysequence.sandbox.faults import MENU, Endpoint, Fault, Kind
 from replysequence.sandbox.mailbox import ReceivedMail, open_mail
 from replysequence.sandbox.rendering import STATIC, page, redirect
 from replysequence.sandbox.site import Handler, StandIn
 from replysequence.sandbox.world import Message, World
 
-VIA: Final = {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook", Vendor.RESEND: "Resend"}
-_COMPANY: Final = {Vendor.GOOGLE: "Google", Vendor.MICROSOFT: "Microsoft", Vendor.RESEND: "Resend"}
+_COMPANY: Final = {
+    Vendor.GOOGLE: "Google",
+    Vendor.MICROSOFT: "Microsoft",
+    Vendor.RESEND: "Resend",
+    Vendor.HUBSPOT: "HubSpot",
+}
+VIA: Final = _COMPANY | {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook"}
 _WHERE: Final = (
     (Endpoint.SEND, "When a message is sent"),
     (Endpoint.LOOK_UP, "When the app looks in the Sent folder"),
+    (Endpoint.LOG, "When a record is written"),
+    (Endpoint.FIND, "When records are read or searched"),
     (Endpoint.TOKEN, "When tokens are issued or refreshed"),
     (Endpoint.AUTHORIZE, "On the sign-in page"),
     (Endpoint.USERINFO, "When the app asks who somebody is"),
@@ -191,6 +198,7 @@ class _Pages:
                 for vendor, stand_in in self._stand_ins.items()
             ],
             menu=list(MENU.values()),
+            words_at=words_at,
             speakers={(vendor, where): _speaker(vendor, where) for vendor in Vendor for where in Endpoint},
             accounts=list(self._world.accounts),
             lags=_SENT_LAGS,
@@ -262,7 +270,12 @@ class _Pages:
         return [
             ("at_consent", "On the sign-in page", site.consent_failures, switches.at_consent),
             ("at_token", "When access is refreshed", site.token_failures, switches.at_token),
-            ("at_send", "When a message is sent", site.send_failures, switches.at_send),
+            (
+                "at_send",
+                "When a record is written" if account.vendor in CRMS else "When a message is sent",
+                site.send_failures,
+                switches.at_send,
+            ),
         ]
 
     def _account(self, form: Mapping[str, str]) -> Account:
@@ -305,11 +318,16 @@ def _speaker(vendor: Vendor, endpoint: Endpoint) -> str:
     return VIA[vendor] if endpoint in (Endpoint.SEND, Endpoint.LOOK_UP) else _COMPANY[vendor]
 
 
+def words_at(kind: Kind, endpoint: Endpoint) -> str:
+    """The words of a line of the menu; what a CRM accepts is a record."""
+    return kind.words.replace("the message", "the record") if endpoint is Endpoint.LOG else kind.words
+
+
 def sentence(fault: Fault) -> str:
     """What is about to happen, in plain words."""
-    words = fault.menu.words
+    words = words_at(fault.menu, fault.endpoint)
     if fault.count == 1:
-        words = words.replace("the message", "the next message", 1)
+        words = words.replace("accepts the ", "accepts the next ", 1)
     whom = f", for {fault.account}" if fault.account else ""
     return f"{_speaker(fault.vendor, fault.endpoint)} {words}{whom}."
 

@@ -8,7 +8,8 @@ What a vendor's stand-in uses:
 - `world.keys[vendor]`: the key that signs id_tokens;
 - `world.accept(…)`: the one door through which a message is accepted. It writes the ledger before it returns;
 - `world.settings[vendor]`: lifetimes and limits;
-- `world.resend`: keys, domains, quotas and webhook of the Resend team.
+- `world.resend`: keys, domains, quotas and webhook of the Resend team;
+- `world.hubspot`: portals with their records. What is written there is in the ledger too.
 """
 
 import hashlib
@@ -23,6 +24,8 @@ from replysequence.sandbox.accounts import Account, Accounts, Vendor
 from replysequence.sandbox.clock import Clock
 from replysequence.sandbox.credentials import Client, Credentials
 from replysequence.sandbox.faults import Faults
+from replysequence.sandbox.hubspot_portal import HubSpot
+from replysequence.sandbox.hubspot_seed import seed as seed_hubspot
 from replysequence.sandbox.ledger import Entry, Ledger
 from replysequence.sandbox.resend_team import KeyKind, Team
 from replysequence.sandbox.signing import SigningKey
@@ -37,6 +40,16 @@ MICROSOFT_CLIENT_SECRET = "microsoft-sandbox-client-secret"
 RESEND_API_KEY = "re_sandbox_key"
 RESEND_FROM = "ReplySequence <follow-up@replysequence.example>"
 RESEND_WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMQ=="
+HUBSPOT_CLIENT_ID = "7b1f2c34-9d5e-4a86-8c07-5e3a9b6d1f42"
+HUBSPOT_CLIENT_SECRET = "hubspot-sandbox-client-secret"
+HUBSPOT_APP_ID = "2718281"
+
+CALLBACKS = {
+    Vendor.GOOGLE: "/api/auth/gmail/callback",
+    Vendor.MICROSOFT: "/api/auth/outlook/callback",
+    Vendor.HUBSPOT: "/api/auth/hubspot/callback",
+}
+"""Where an app of ours takes people back, for each vendor that has clients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +100,15 @@ def _default_settings() -> dict[Vendor, VendorSettings]:
         Vendor.GOOGLE: VendorSettings(access_token_seconds=3599, max_in_flight=10, units_per_minute=6000),
         Vendor.MICROSOFT: VendorSettings(access_token_seconds=4499, max_in_flight=4, units_per_minute=1000),
         Vendor.RESEND: VendorSettings(access_token_seconds=0, max_in_flight=1000, units_per_minute=600),
+        Vendor.HUBSPOT: VendorSettings(access_token_seconds=1800, max_in_flight=1000, units_per_minute=660),
     }
 
 
 class World:
     """The whole state of one sandbox.
 
-    `redirect_uris` are registered for the seeded clients of Google and Microsoft. `ledger_path`, where given,
-    gets one JSON line for each accepted message.
+    `redirect_uris` are registered for every seeded client. `ledger_path`, where given, gets one JSON line for each
+    accepted message and each record that was written into a CRM.
     """
 
     def __init__(self, *, redirect_uris: Iterable[str] = (), ledger_path: Path | None = None) -> None:
@@ -113,36 +127,40 @@ class World:
             owner="owner@replysequence.example",
             webhook_secret=RESEND_WEBHOOK_SECRET,
         )
+        self.hubspot = HubSpot(clock=self.clock, ledger=self.ledger)
+        seed_hubspot(self.hubspot)
         self.messages: dict[str, Message] = {}
         self._inboxes: dict[str, list[str]] = defaultdict(list)
         self._accepted_at: dict[tuple[Vendor, str], deque[datetime]] = defaultdict(deque)
         self._register_clients(set(redirect_uris))
 
     def _register_clients(self, redirect_uris: set[str]) -> None:
-        self.google_client = self.credentials.register(
-            Client(
-                vendor=Vendor.GOOGLE,
-                client_id=GOOGLE_CLIENT_ID,
-                secret=GOOGLE_CLIENT_SECRET,
-                project=GOOGLE_PROJECT,
-                redirect_uris=set(redirect_uris),
+        def register(vendor: Vendor, client_id: str, secret: str, *, project: str) -> Client:
+            return self.credentials.register(
+                Client(
+                    vendor=vendor,
+                    client_id=client_id,
+                    secret=secret,
+                    project=project,
+                    redirect_uris=set(redirect_uris),
+                )
             )
+
+        self.google_client = register(
+            Vendor.GOOGLE, GOOGLE_CLIENT_ID, GOOGLE_CLIENT_SECRET, project=GOOGLE_PROJECT
         )
-        self.microsoft_client = self.credentials.register(
-            Client(
-                vendor=Vendor.MICROSOFT,
-                client_id=MICROSOFT_CLIENT_ID,
-                secret=MICROSOFT_CLIENT_SECRET,
-                project=MICROSOFT_CLIENT_ID,
-                redirect_uris=set(redirect_uris),
-            )
+        self.microsoft_client = register(
+            Vendor.MICROSOFT, MICROSOFT_CLIENT_ID, MICROSOFT_CLIENT_SECRET, project=MICROSOFT_CLIENT_ID
+        )
+        self.hubspot_client = register(
+            Vendor.HUBSPOT, HUBSPOT_CLIENT_ID, HUBSPOT_CLIENT_SECRET, project=HUBSPOT_APP_ID
         )
 
     def register_app(self, public_url: str) -> None:
         """Register the callbacks of an app at `public_url` for the seeded clients."""
         base = public_url.rstrip("/")
-        self.google_client.redirect_uris.add(f"{base}/api/auth/gmail/callback")
-        self.microsoft_client.redirect_uris.add(f"{base}/api/auth/outlook/callback")
+        for client in self.credentials.clients.values():
+            client.redirect_uris.add(base + CALLBACKS[client.vendor])
 
     def accept(
         self,
