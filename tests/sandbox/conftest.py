@@ -9,6 +9,7 @@ from replysequence.sandbox.world import World
 from support.google_app import GoogleApp
 from support.hubspot_app import HubSpotApp
 from support.microsoft_app import MicrosoftApp
+from support.salesforce_app import SalesforceApp
 
 PUBLIC_URL = "http://localhost:8000"
 
@@ -38,3 +39,9 @@ def microsoft(box: RunningSandbox) -> MicrosoftApp:
 def hubspot(box: RunningSandbox) -> HubSpotApp:
     """The app that is registered at HubSpot's stand-in."""
     return HubSpotApp(box)
+
+
+@pytest.fixture
+def salesforce(box: RunningSandbox) -> SalesforceApp:
+    """The app that is registered at Salesforce's stand-in."""
+    return SalesforceApp(box)

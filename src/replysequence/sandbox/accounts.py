@@ -17,9 +17,10 @@ class Vendor(StrEnum):
     MICROSOFT = "microsoft"
     RESEND = "resend"
     HUBSPOT = "hubspot"
+    SALESFORCE = "salesforce"
 
 
-CRMS = (Vendor.HUBSPOT,)
+CRMS = (Vendor.HUBSPOT, Vendor.SALESFORCE)
 """The vendors that keep records of people; the others carry mail."""
 
 
@@ -47,7 +48,7 @@ class Account:
     """One person at one vendor.
 
     `subject` is the stable id (Google `sub`, Microsoft `oid`, the user's id at a CRM). `tenant` is the hosted domain
-    at Google (empty for a consumer account), the tenant id at Microsoft, the portal at HubSpot.
+    at Google (empty for a consumer account), the tenant id at Microsoft, the portal at HubSpot, the org at Salesforce.
     """
 
     vendor: Vendor
@@ -149,6 +150,20 @@ SEED: tuple[Account, ...] = (
         name="Dana Reyes",
         subject="5550202",
         tenant="13572468",
+    ),
+    Account(
+        vendor=Vendor.SALESFORCE,
+        email="dana.reyes@brightwave.example",
+        name="Dana Reyes",
+        subject="005gL0000000101QAA",
+        tenant="00DgL0000000001UAA",
+    ),
+    Account(
+        vendor=Vendor.SALESFORCE,
+        email="dana.reyes@contoso.example",
+        name="Dana Reyes",
+        subject="005gL0000000202QAA",
+        tenant="00DgL0000000002UAA",
     ),
 )
 

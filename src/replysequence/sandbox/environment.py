@@ -10,6 +10,8 @@ from replysequence.sandbox.world import (
     RESEND_API_KEY,
     RESEND_FROM,
     RESEND_WEBHOOK_SECRET,
+    SALESFORCE_CLIENT_ID,
+    SALESFORCE_CLIENT_SECRET,
 )
 
 
@@ -44,4 +46,7 @@ def environment(base_url: str) -> dict[str, str]:
         "HUBSPOT_CLIENT_SECRET": HUBSPOT_CLIENT_SECRET,
         "HUBSPOT_AUTHORIZE_URL": f"{base}/oauth/authorize",
         "HUBSPOT_API_URL": base,
+        "SALESFORCE_CLIENT_ID": SALESFORCE_CLIENT_ID,
+        "SALESFORCE_CLIENT_SECRET": SALESFORCE_CLIENT_SECRET,
+        "SALESFORCE_LOGIN_URL": base,
     }

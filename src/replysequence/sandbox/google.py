@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Route
 
 from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.carried import bearer, form_fields
 from replysequence.sandbox.credentials import AccessToken
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.gmail import Gmail
@@ -26,7 +27,6 @@ from replysequence.sandbox.google_token import (
     WRONG_SECRET,
     GoogleToken,
     claims_about,
-    token_form,
 )
 from replysequence.sandbox.site import Site, StandIn
 from replysequence.sandbox.world import World
@@ -97,12 +97,6 @@ def _flat_failure(status: int) -> Response:
         status, "temporarily_unavailable"
     )
     return JSONResponse({"error": error, "error_description": "Please try again later."}, status)
-
-
-def bearer(request: Request) -> str:
-    """The bearer token of `request`; empty when there is none."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 class _Rest:
@@ -192,7 +186,7 @@ class _Rest:
         }
 
     async def revoke(self, request: Request) -> Response:
-        value = request.query_params.get("token") or (await token_form(request)).get("token", "")
+        value = request.query_params.get("token") or (await form_fields(request)).get("token", "")
         if not value:
             return JSONResponse(
                 {"error": "invalid_request", "error_description": "Missing required parameter: token"}, 400

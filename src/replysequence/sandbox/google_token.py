@@ -10,13 +10,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from replysequence.sandbox import google_scopes as scopes
 from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.carried import form_fields
 from replysequence.sandbox.credentials import (
     AccessToken,
     AuthorizationCode,
@@ -91,7 +92,7 @@ class GoogleToken:
 
     async def endpoint(self, request: Request) -> Response:
         """Exchange a code, or refresh."""
-        form = await token_form(request)
+        form = await form_fields(request)
         try:
             client = self._authenticate(request, form)
             match form.get("grant_type"):
@@ -109,7 +110,7 @@ class GoogleToken:
 
     async def account_of(self, request: Request) -> str | None:
         """Whose code or refresh token the request carries."""
-        form = await token_form(request)
+        form = await form_fields(request)
         token = self._world.credentials.refresh_tokens.get(form.get("refresh_token", ""))
         code = self._world.credentials.codes.get(form.get("code", ""))
         found = token or code
@@ -273,12 +274,6 @@ def change_password(world: World, account: Account) -> None:
     for token in world.credentials.live_refresh_tokens(account):
         if any(map(scopes.is_gmail, token.scopes)):
             token.dead_because = "password changed"
-
-
-async def token_form(request: Request) -> dict[str, str]:
-    """The form fields of a request to a token endpoint, the first value of each."""
-    pairs = parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
 
 
 def _basic(request: Request) -> tuple[str, str] | None:

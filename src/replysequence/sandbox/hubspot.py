@@ -5,13 +5,14 @@ from starlette.responses import Response
 
 from replysequence.sandbox import hubspot_authorize, hubspot_errors
 from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.carried import bearer
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.hubspot_associations import HubSpotAssociations
 from replysequence.sandbox.hubspot_authorize import CONSENT_FAILURES, HubSpotAuthorize
 from replysequence.sandbox.hubspot_errors import REFRESH_FAILURES, WRITE_FAILURES
 from replysequence.sandbox.hubspot_gate import Gate
 from replysequence.sandbox.hubspot_objects import HubSpotObjects
-from replysequence.sandbox.hubspot_token import HubSpotToken, bearer
+from replysequence.sandbox.hubspot_token import HubSpotToken
 from replysequence.sandbox.site import Site, StandIn
 from replysequence.sandbox.world import World
 

@@ -7,7 +7,7 @@ At HubSpot an optional scope falls away by itself where the account lacks the fe
 import re
 import secrets
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from replysequence.sandbox import hubspot_scopes as scopes
 from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.carried import form_pairs
 from replysequence.sandbox.credentials import AuthorizationCode, Client, PendingConsent
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.rendering import page, redirect
@@ -67,7 +68,7 @@ class HubSpotAuthorize:
 
     async def choose_account(self, request: Request) -> Response:
         """The person picked an account."""
-        form = await _form(request)
+        form = await form_pairs(request)
         pending = self._world.credentials.pending.get(_one(form, "request"))
         account = self._world.accounts.find(Vendor.HUBSPOT, _one(form, "account"))
         if pending is None or account is None:
@@ -86,7 +87,7 @@ class HubSpotAuthorize:
 
     async def decide(self, request: Request) -> Response:
         """The person pressed Connect app or Cancel."""
-        form = await _form(request)
+        form = await form_pairs(request)
         pending = self._world.credentials.pending.pop(_one(form, "request"), None)
         if pending is None or pending.account is None:
             return error_page(_STALE)
@@ -163,10 +164,6 @@ def failure(fault: Fault) -> Response:
     names = {"admin_approval": "no_permission", "error_page": "error_page"}
     words = CONSENT_FAILURES[names.get(fault.menu.answer, "error_page")]
     return error_page(words, status=fault.menu.status or 403)
-
-
-async def _form(request: Request) -> list[tuple[str, str]]:
-    return parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def _one(form: list[tuple[str, str]], name: str) -> str:

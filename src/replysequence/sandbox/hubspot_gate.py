@@ -12,10 +12,10 @@ from starlette.responses import Response
 from replysequence.sandbox import hubspot_errors as errors
 from replysequence.sandbox import hubspot_scopes as scopes
 from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.carried import bearer
 from replysequence.sandbox.credentials import AccessToken
 from replysequence.sandbox.hubspot_errors import Failure, HubSpotRefusedError
 from replysequence.sandbox.hubspot_portal import OBJECT_TYPES, Portal
-from replysequence.sandbox.hubspot_token import bearer
 from replysequence.sandbox.site import Handler
 from replysequence.sandbox.world import World
 

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from replysequence.sandbox import hubspot_errors as errors
 from replysequence.sandbox.accounts import Account, Vendor
+from replysequence.sandbox.carried import bearer, form_fields
 from replysequence.sandbox.credentials import (
     AccessToken,
     AuthorizationCode,
@@ -86,7 +86,7 @@ class HubSpotToken:
 
     async def token(self, request: Request) -> Response:
         """Exchange a code, or refresh."""
-        form = await oauth_form(request)
+        form = await form_fields(request)
         client = self._authenticate(request, form)
         match form.get("grant_type"):
             case "authorization_code":
@@ -98,7 +98,7 @@ class HubSpotToken:
 
     async def introspect(self, request: Request) -> Response:
         """What the token is: RFC 7662's `active` and HubSpot's own words for the rest."""
-        form = await oauth_form(request)
+        form = await form_fields(request)
         self._authenticate(request, form)
         access = self._world.credentials.usable_access_token(form.get("token", ""))
         refresh = self._live_refresh_token(form.get("token", ""))
@@ -111,7 +111,7 @@ class HubSpotToken:
 
     async def revoke(self, request: Request) -> Response:
         """204, also for a token that nobody knows (RFC 7009)."""
-        form = await oauth_form(request)
+        form = await form_fields(request)
         self._authenticate(request, form)
         if not form.get("token"):
             raise OAuthRefusedError(errors.BAD_REQUEST)
@@ -150,7 +150,7 @@ class HubSpotToken:
 
     async def account_of(self, request: Request) -> str | None:
         """Whose code, refresh token or access token the request carries."""
-        form = await oauth_form(request)
+        form = await form_fields(request)
         credentials = self._world.credentials
         refresh = form.get("refresh_token") or form.get("token") or request.path_params.get("token", "")
         found = (
@@ -265,15 +265,3 @@ class HubSpotToken:
             "user": account.email,
             "scopes": list(granted),
         }
-
-
-async def oauth_form(request: Request) -> dict[str, str]:
-    """The form fields of a request, the first value of each."""
-    pairs = parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
-
-
-def bearer(request: Request) -> str:
-    """The bearer token of `request`; empty when there is none."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""

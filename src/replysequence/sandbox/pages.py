@@ -24,6 +24,7 @@ _COMPANY: Final = {
     Vendor.MICROSOFT: "Microsoft",
     Vendor.RESEND: "Resend",
     Vendor.HUBSPOT: "HubSpot",
+    Vendor.SALESFORCE: "Salesforce",
 }
 VIA: Final = _COMPANY | {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook"}
 _WHERE: Final = (

@@ -5,12 +5,12 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
-from replysequence.sandbox import control, google, hubspot, microsoft, pages, resend
+from replysequence.sandbox import control, google, hubspot, microsoft, pages, resend, salesforce
 from replysequence.sandbox.connection import BreakableProtocol
 from replysequence.sandbox.site import StandIn
 from replysequence.sandbox.world import World
 
-VENDORS = (google.stand_in, microsoft.stand_in, resend.stand_in, hubspot.stand_in)
+VENDORS = (google.stand_in, microsoft.stand_in, resend.stand_in, hubspot.stand_in, salesforce.stand_in)
 """Every vendor on the port; their real paths do not collide."""
 
 

@@ -9,7 +9,7 @@ What a vendor's stand-in uses:
 - `world.accept(…)`: the one door through which a message is accepted. It writes the ledger before it returns;
 - `world.settings[vendor]`: lifetimes and limits;
 - `world.resend`: keys, domains, quotas and webhook of the Resend team;
-- `world.hubspot`: portals with their records. What is written there is in the ledger too.
+- `world.hubspot`, `world.salesforce`: portals and orgs with their records. What is written there is in the ledger too.
 """
 
 import hashlib
@@ -28,6 +28,8 @@ from replysequence.sandbox.hubspot_portal import HubSpot
 from replysequence.sandbox.hubspot_seed import seed as seed_hubspot
 from replysequence.sandbox.ledger import Entry, Ledger
 from replysequence.sandbox.resend_team import KeyKind, Team
+from replysequence.sandbox.salesforce_org import Salesforce
+from replysequence.sandbox.salesforce_seed import seed as seed_salesforce
 from replysequence.sandbox.signing import SigningKey
 
 SEND_ID_HEADER = "X-ReplySequence-Send-Id"
@@ -43,11 +45,14 @@ RESEND_WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMQ=="
 HUBSPOT_CLIENT_ID = "7b1f2c34-9d5e-4a86-8c07-5e3a9b6d1f42"
 HUBSPOT_CLIENT_SECRET = "hubspot-sandbox-client-secret"
 HUBSPOT_APP_ID = "2718281"
+SALESFORCE_CLIENT_ID = "3MVG9sandbox.replysequence.0123456789"
+SALESFORCE_CLIENT_SECRET = "salesforce-sandbox-client-secret"
 
 CALLBACKS = {
     Vendor.GOOGLE: "/api/auth/gmail/callback",
     Vendor.MICROSOFT: "/api/auth/outlook/callback",
     Vendor.HUBSPOT: "/api/auth/hubspot/callback",
+    Vendor.SALESFORCE: "/api/auth/salesforce/callback",
 }
 """Where an app of ours takes people back, for each vendor that has clients."""
 
@@ -101,6 +106,9 @@ def _default_settings() -> dict[Vendor, VendorSettings]:
         Vendor.MICROSOFT: VendorSettings(access_token_seconds=4499, max_in_flight=4, units_per_minute=1000),
         Vendor.RESEND: VendorSettings(access_token_seconds=0, max_in_flight=1000, units_per_minute=600),
         Vendor.HUBSPOT: VendorSettings(access_token_seconds=1800, max_in_flight=1000, units_per_minute=660),
+        Vendor.SALESFORCE: VendorSettings(
+            access_token_seconds=7200, code_seconds=900, max_in_flight=25, units_per_minute=1_000_000
+        ),
     }
 
 
@@ -118,7 +126,8 @@ class World:
         self.faults = Faults(self.clock)
         self.ledger = Ledger(ledger_path)
         self.keys = {
-            vendor: SigningKey(f"{vendor.value}-sandbox-1") for vendor in (Vendor.GOOGLE, Vendor.MICROSOFT)
+            vendor: SigningKey(f"{vendor.value}-sandbox-1")
+            for vendor in (Vendor.GOOGLE, Vendor.MICROSOFT, Vendor.SALESFORCE)
         }
         self.settings = _default_settings()
         self.resend = Team(
@@ -129,6 +138,8 @@ class World:
         )
         self.hubspot = HubSpot(clock=self.clock, ledger=self.ledger)
         seed_hubspot(self.hubspot)
+        self.salesforce = Salesforce(clock=self.clock, ledger=self.ledger)
+        seed_salesforce(self.salesforce, self.accounts.of(Vendor.SALESFORCE))
         self.messages: dict[str, Message] = {}
         self._inboxes: dict[str, list[str]] = defaultdict(list)
         self._accepted_at: dict[tuple[Vendor, str], deque[datetime]] = defaultdict(deque)
@@ -154,6 +165,9 @@ class World:
         )
         self.hubspot_client = register(
             Vendor.HUBSPOT, HUBSPOT_CLIENT_ID, HUBSPOT_CLIENT_SECRET, project=HUBSPOT_APP_ID
+        )
+        self.salesforce_client = register(
+            Vendor.SALESFORCE, SALESFORCE_CLIENT_ID, SALESFORCE_CLIENT_SECRET, project=SALESFORCE_CLIENT_ID
         )
 
     def register_app(self, public_url: str) -> None:
