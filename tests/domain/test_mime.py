@@ -9,7 +9,7 @@ from email.parser import BytesParser
 import pybase64
 import pytest
 
-from replysequence.domain.encoding import in_lines
+from replysequence.domain.encoding import in_lines, text_body
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Address, Attachment, Message
 from replysequence.domain.mime import write_message
@@ -256,6 +256,22 @@ def test_a_body_is_encoded_as_its_characters_ask_for(text: str, encoding: bytes)
     raw = written(a_message(html=None, text=text))
     assert b"\r\nContent-Transfer-Encoding: " + encoding + b"\r\n" in raw
     assert judged(raw).texts["text/plain"] == lines(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        (" ", b"=20\r\n"),
+        ("\t", b"=09\r\n"),
+        ("für \n.\n", b"f=C3=BCr=20\r\n=2E\r\n"),
+        ("ü: From me", b"=C3=BC: From me\r\n"),
+        ("ü\nFrom me", b"=C3=BC\r\n=46rom me\r\n"),
+        ("ü" + "x" * 69 + "From me", b"=C3=BC" + b"x" * 69 + b"=\r\n=46rom me\r\n"),
+        ("ü" + "x" * 68 + "From me", b"=C3=BC" + b"x" * 68 + b"F=\r\nrom me\r\n"),
+    ],
+)
+def test_only_what_is_unsafe_where_it_stands_on_a_line_is_escaped(text: str, body: bytes) -> None:
+    assert text_body(text) == ("quoted-printable", body)
 
 
 def test_text_that_knows_the_boundary_cannot_end_its_part() -> None:

@@ -25,11 +25,14 @@ _ATTRIBUTE_CHARACTERS = "!#$&+-.^_`{}~"  # RFC 2231 §7 attribute-char, besides 
 _BASE64_BLOCK = 256 * LINE
 _ASCII = bytes(range(128))
 _PLAIN = bytes([9, 10, *range(32, 127)])
+_CONTROLS = _ASCII.translate(None, _PLAIN)
 # Lines with no white space at the end, no mark of mailbox files, no dot where SMTP has a meaning for it.
 _PLAIN_LINES = re.compile(rb"(?:(?!From |\.)[^\n]{0,76}+(?<![ \t])\n)*+")
-_SAFE_LINES = re.compile(rb"(?:(?!\.\n)[^\n]*+(?<![ \t])\n)*+")
-# All short lines that follow, and of the long one after them a piece that does not end within an escape.
-_TO_SOFT_BREAK = re.compile(rb"(?:[^\n]{0,76}+\n)*+[^\n]{73}[^=\n]{0,2}")
+# All short lines that follow, safe in the same way, and of the long one after them a piece that does not end
+# within an escape. Together they are the whole text, unless some line is not safe.
+_SHORT_LINE = rb"(?:(?!From |\.\n)[^\n]{0,76}+(?<![ \t])\n)"
+_LINE_PIECE = rb"(?!From )[^\n]{73}[^=\n]{0,2}"
+_TO_SOFT_BREAK = re.compile(rb"%b++(?:%b)?+|%b" % (_SHORT_LINE, _LINE_PIECE, _LINE_PIECE))
 _ESCAPES = [b"=%02X" % n if n == ord("=") or n not in _PLAIN else bytes([n]) for n in range(256)]
 # What Python's codec uses for its escapes, stand-ins for it, and what the escapes of mail have instead.
 _CODEC_USES, _STAND_INS, _ESCAPES_HAVE = b"abcdef\\x", bytes(range(1, 9)), b"ABCDEF="
@@ -113,18 +116,16 @@ def text_body(text: str) -> tuple[str, bytes]:
     7bit for short plain lines, quoted-printable while at most one byte in four is not ASCII, else base64.
     """
     data = text.encode()
+    beyond = len(data) - len(text)  # at least half of the bytes that are not ASCII
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data.endswith(b"\n"):
         data += b"\n"
-    special = data.translate(None, _PLAIN)
-    if not special and _PLAIN_LINES.fullmatch(data) and b"=_" not in data:  # boundaries have “=_”
+    if not beyond and _is_plain(data):
         return "7bit", data.replace(b"\n", b"\r\n")
-    foreign = special.translate(None, _ASCII)
-    if len(foreign) * 4 > len(data):
+    if beyond * 8 > len(data) and len(data.translate(None, _ASCII)) * 4 > len(data):
         return "base64", base64_lines(data.replace(b"\n", b"\r\n"))
-    escaped = _escaped(data) if foreign == special else b"".join(map(_ESCAPES.__getitem__, data))
-    return "quoted-printable", _quoted_printable(escaped)
+    return "quoted-printable", _quoted_printable(_escaped(data))
 
 
 def base64_lines(data: bytes) -> bytes:
@@ -149,14 +150,22 @@ def _line_cutter(count: int) -> struct.Struct:
     return struct.Struct(f"{LINE}s" * count)
 
 
+def _is_plain(data: bytes) -> bool:
+    """Whether lines of ASCII can go as they are. Boundaries have “=_”."""
+    return not data.translate(None, _PLAIN) and bool(_PLAIN_LINES.fullmatch(data)) and b"=_" not in data
+
+
 def _escaped(data: bytes) -> bytes:
-    """`data`, which holds no control characters, with escapes for the equals sign and all that is not ASCII.
+    """`data` with escapes for the equals sign, control characters and all that is not ASCII.
 
     Python's codec writes `\\xc3` for a byte, in one go; a table makes `=C3` of that. `binascii.b2a_qp` takes
     three times as long, and lets some lines run over the limit (CPython 3.11 to 3.13).
     """
-    data = data.replace(b"=", b"=3D").translate(_STEP_ASIDE)
-    return data.decode("latin-1").encode("ascii", "backslashreplace").translate(_COME_BACK, b"x")
+    equal = data.replace(b"=", b"=3D")
+    aside = equal.translate(_STEP_ASIDE, _CONTROLS)
+    if len(aside) < len(equal):  # it had control characters, of which some are the stand-ins
+        return b"".join(map(_ESCAPES.__getitem__, data))
+    return aside.decode("latin-1").encode("ascii", "backslashreplace").translate(_COME_BACK, b"x")
 
 
 def _quoted_printable(escaped: bytes) -> bytes:
@@ -164,11 +173,11 @@ def _quoted_printable(escaped: bytes) -> bytes:
 
     Longer lines than 76 are cut, with an equals sign at the cut; at least two characters come after it.
     """
-    safe = escaped.replace(b"From ", b"=46rom ")
-    if not _SAFE_LINES.fullmatch(safe):
+    pieces = _TO_SOFT_BREAK.findall(escaped)
+    if sum(map(len, pieces)) < len(escaped):
+        safe = escaped.replace(b"From ", b"=46rom ")
         safe = safe.replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n").replace(b".\n", b"=2E\n")
-    pieces = _TO_SOFT_BREAK.findall(safe)
-    pieces.append(safe[sum(map(len, pieces)) :])
+        pieces = _TO_SOFT_BREAK.findall(safe)
     return b"=\n".join(pieces).replace(b"\n", b"\r\n")
 
 
