@@ -9,8 +9,8 @@ import html
 import re
 
 _TAG = re.compile(
-    r"""<(?P<close>/?)(?P<name>[a-zA-Z][^\s/>]*+)"""
-    r"""(?P<attributes>(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>"""
+    r"""<(/?)([a-zA-Z][^\s/>]*+)"""  # what closes, name
+    r"""((?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+)>"""  # attributes
 )
 _TAG_START = re.compile(r"</?[a-zA-Z]")
 _ATTRIBUTE = re.compile(r"""([^\s="'/>]++)\s*+(?:=\s*+("[^"]*+"|'[^']*+'|[^\s>]++))?""")
@@ -44,20 +44,23 @@ def plain_text(markup: str) -> str:
     position = 0
     while (start := markup.find("<", position)) >= 0:
         writer.text(markup[position:start])
-        position = _read_markup(markup, start, writer)
+        if tag := _TAG.match(markup, start):
+            close, name, attributes = tag.groups()
+            name = name.lower()
+            if close:
+                writer.close(name)
+                position = tag.end()
+            else:
+                writer.open(name, attributes)
+                position = _raw_end(name, markup, tag.end())
+        else:
+            position = _read_other(markup, start, writer)
     writer.text(markup[position:])
     return writer.finished()
 
 
-def _read_markup(markup: str, start: int, writer: "_Writer") -> int:
-    """Read what begins with the `<` at `start`; return where the text goes on, at the latest the end."""
-    if tag := _TAG.match(markup, start):
-        name = tag["name"].lower()
-        if tag["close"]:
-            writer.close(name)
-            return tag.end()
-        writer.open(name, tag["attributes"])
-        return _raw_end(name, markup, tag.end())
+def _read_other(markup: str, start: int, writer: "_Writer") -> int:
+    """Read what begins with the `<` at `start` and is no whole tag; return where the text goes on."""
     if _TAG_START.match(markup, start):
         return len(markup)
     if markup.startswith("<!--", start):
@@ -114,7 +117,7 @@ class _Writer:
             return
         if name in _VOID:
             self._open_void(name, attributes)
-        elif name in _INVISIBLE or _is_hidden(attributes):
+        elif name in _INVISIBLE or (attributes and _is_hidden(attributes)):
             self._hidden_by, self._hidden_depth = name, 1
         elif name == "a":
             self._close_link()
@@ -145,7 +148,7 @@ class _Writer:
         self._close_link()
         lines: list[str] = []
         for line in "".join(self._pieces).split("\n"):
-            words = " ".join(line.split()).replace(_HARD_SPACE, " ").rstrip()
+            words = _tidy(line)
             if words or (lines and lines[-1]):
                 lines.append(words)
         return "\n".join(lines).rstrip("\n")
@@ -190,16 +193,14 @@ class _Writer:
             self._write(f" ({url}) " if words[-1].isspace() else f" ({url})")
 
     def _break_around(self, name: str) -> None:
-        if name in _LISTS and self._list_depth:
-            self._break(1)
-        elif name in _BREAKS:
-            self._break(_BREAKS[name])
+        if count := _BREAKS.get(name):
+            self._break(1 if self._list_depth and name in _LISTS else count)
         elif name in _CELLS and not self._breaks:
             self._pieces.append(" ")
 
     def _break(self, count: int) -> None:
-        if not self._marker:
-            self._breaks = max(self._breaks, count)
+        if self._breaks < count and not self._marker:
+            self._breaks = count
 
     def _write(self, text: str) -> None:
         if self._breaks and self._pieces:
@@ -209,6 +210,13 @@ class _Writer:
             self._pieces.append(self._marker)
             self._marker = ""
         self._pieces.append(text)
+
+
+def _tidy(line: str) -> str:
+    """A line with one space for each run of white space, and for each hard space."""
+    if line.isprintable() and "  " not in line:  # the only white space that is printable is the space
+        return line.strip()
+    return " ".join(line.split()).replace(_HARD_SPACE, " ").rstrip()
 
 
 def _is_hidden(attributes: str) -> bool:
