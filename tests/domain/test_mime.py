@@ -245,6 +245,7 @@ def test_the_plain_form_is_derived_when_there_is_none() -> None:
         ("x" * 75 + "From me\n" + "é" + "y" * 69 + "From me, wrapped", b"quoted-printable"),
         ("abcdefx\\ and \\xc3 stay, =C3 and ü too\n" * 9, b"quoted-printable"),
         ("\x01\x07\x08\x7f control characters, and ü", b"quoted-printable"),
+        ("From the Maßrom of Rome, with a heart \u2764\ufe0from me", b"quoted-printable"),
         ("ü" * 12 + "x" * 300, b"quoted-printable"),
         ("a" * 72 + "ü" * 9 + "b" * 80 + " \n" + "ß.\n.\n" + "c" * 75 + ".\nFrom \n", b"quoted-printable"),
         ("Увидимся завтра", b"base64"),

@@ -28,11 +28,12 @@ _PLAIN = bytes([9, 10, *range(32, 127)])
 _CONTROLS = _ASCII.translate(None, _PLAIN)
 # Lines with no white space at the end, no mark of mailbox files, no dot where SMTP has a meaning for it.
 _PLAIN_LINES = re.compile(rb"(?:(?!From |\.)[^\n]{0,76}+(?<![ \t])\n)*+")
-# All short lines that follow, safe in the same way, and of the long one after them a piece that does not end
-# within an escape. Together they are the whole text, unless some line is not safe.
-_SHORT_LINE = rb"(?:(?!From |\.\n)[^\n]{0,76}+(?<![ \t])\n)"
-_LINE_PIECE = rb"(?!From )[^\n]{73}[^=\n]{0,2}"
-_TO_SOFT_BREAK = re.compile(rb"%b++(?:%b)?+|%b" % (_SHORT_LINE, _LINE_PIECE, _LINE_PIECE))
+# A piece of a long line that does not end within an escape, or all short lines that follow, safe in the same way,
+# with the first piece of the long one after them. Together they are the whole text, unless some line is not safe.
+_LINE_PIECE = rb"(?!From ).{73}(?=.{4})[^=\n]{0,2}"
+_SHORT_LINE = rb"(?:(?!From |\.\n).{0,76}+(?<![ \t])\n)"
+_TO_SOFT_BREAK = re.compile(rb"%b|%b++(?:%b)?+" % (_LINE_PIECE, _SHORT_LINE, _LINE_PIECE))
+_FROM = re.compile(rb"From (?<!=[0-9A-F]From )")  # no F that ends an escape, as in =9F for half of an ß
 _ESCAPES = [b"=%02X" % n if n == ord("=") or n not in _PLAIN else bytes([n]) for n in range(256)]
 # What Python's codec uses for its escapes, stand-ins for it, and what the escapes of mail have instead.
 _CODEC_USES, _STAND_INS, _ESCAPES_HAVE = b"abcdef\\x", bytes(range(1, 9)), b"ABCDEF="
@@ -175,7 +176,7 @@ def _quoted_printable(escaped: bytes) -> bytes:
     """
     pieces = _TO_SOFT_BREAK.findall(escaped)
     if sum(map(len, pieces)) < len(escaped):
-        safe = escaped.replace(b"From ", b"=46rom ")
+        safe = _FROM.sub(b"=46rom ", escaped)
         safe = safe.replace(b" \n", b"=20\n").replace(b"\t\n", b"=09\n").replace(b".\n", b"=2E\n")
         pieces = _TO_SOFT_BREAK.findall(safe)
     return b"=\n".join(pieces).replace(b"\n", b"\r\n")
