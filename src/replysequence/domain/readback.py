@@ -144,7 +144,8 @@ def _different_people(envelope: re.Match[str], message: Message, *, include_bcc:
         found = _remembered_mailboxes(value) if field == "sender" else _mailboxes(value)
         if found != [(address.name, address.email) for address in addresses]:
             yield field
-        if _CONTROL.search("".join([name for name, _ in found])):
+        # The headers are printable: only what was encoded can hide something.
+        if "=?" in value and _CONTROL.search("".join([name for name, _ in found])):
             yield field
 
 
@@ -238,8 +239,10 @@ def _leaves(around: tuple[str, ...], part: _Part, raw: bytes, *, start: int, end
         block, start = _header_block(raw, position + len(delimiter) + 2, end=end)
         inner = _remembered_part(block)
         # No base64 has a hyphen, and one byte is found ten times as fast as many.
-        found = raw.index(b"-" if inner.encoding == "base64" else delimiter[2:], start, end)
-        position = found - 2
+        if inner.encoding == "base64":
+            position = raw.index(b"-", start, end) - 2
+        else:
+            position = raw.index(delimiter, start - 2, end)
         leaves += _leaves(around, inner, raw, start=start, end=position)
     if not leaves or raw[position:end] not in (delimiter + b"--\r\n", delimiter + b"--"):
         raise ValueError("not a whole multipart")
