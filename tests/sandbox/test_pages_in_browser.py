@@ -8,6 +8,8 @@ from replysequence.sandbox.faults import Fault
 from support.browser import PHONE, ColourScheme, OpenPage, assert_no_axe_violations
 from support.consent import approve
 from support.google_app import CONSUMER, MESSAGE, WORKSPACE, GoogleApp
+from support.hubspot_app import HubSpotApp
+from support.salesforce_app import DANA, MAYA, SalesforceApp
 
 HTML = MESSAGE.replace(
     b"\r\n\r\nThank you",
@@ -40,6 +42,28 @@ def paths(app: GoogleApp, message: str) -> list[str]:
         authorize(),
         authorize(login_hint=WORKSPACE),
         authorize(client_id="nobody"),
+        *crm_paths(app),
+    ]
+
+
+def crm_paths(app: GoogleApp) -> list[str]:
+    """Pages of both CRMs with something on them, and their consent pages."""
+    hubspot, salesforce = HubSpotApp(app.box), SalesforceApp(app.box)
+    maya = hubspot.visit().contact()
+    hubspot.visit().log(maya)
+    visit = salesforce.visit()
+    visit.log(visit.id_of(MAYA))
+    return [
+        "/crm",
+        "/crm/hubspot/24681357",
+        f"/contacts/24681357/record/0-1/{maya}",
+        "/crm/salesforce/00DgL0000000001UAA",
+        f"/salesforce/brightwave/lightning/r/Contact/{visit.id_of(MAYA)}/view",
+        hubspot.authorize_url().removeprefix(app.box.base_url),
+        hubspot.authorize_url(client_id="nobody").removeprefix(app.box.base_url),
+        salesforce.authorize_url().removeprefix(app.box.base_url),
+        salesforce.authorize_url(login_hint=DANA, prompt="consent").removeprefix(app.box.base_url),
+        salesforce.authorize_url(client_id="nobody").removeprefix(app.box.base_url),
     ]
 
 
@@ -102,3 +126,24 @@ def test_script_in_a_message_does_not_run(app: GoogleApp, message: str, open_pag
     frame = page.frame_locator("iframe")
     assert frame.get_by_role("heading", name="Thank you").is_visible()
     assert "owned" not in frame.locator("body").inner_text()
+
+
+def test_a_person_connects_hubspot_without_script(app: GoogleApp, open_page: OpenPage) -> None:
+    page = open_page(javascript=False)
+    page.goto(HubSpotApp(app.box).authorize_url(optional_scope="crm.objects.deals.write"))
+    page.get_by_role("button", name="Brightwave").click()
+    page.get_by_label("Create, change and delete deals").uncheck()
+    with page.expect_request("http://localhost:8000/**") as request:
+        page.get_by_role("button", name="Connect app").click()
+
+    assert "code=" in request.value.url
+
+
+def test_a_person_allows_salesforce_without_script(app: GoogleApp, open_page: OpenPage) -> None:
+    page = open_page(javascript=False)
+    page.goto(SalesforceApp(app.box).authorize_url())
+    page.get_by_role("button", name=DANA).click()
+    with page.expect_request("http://localhost:8000/**") as request:
+        page.get_by_role("button", name="Allow").click()
+
+    assert "code=" in request.value.url

@@ -220,9 +220,7 @@ def test_graph_pages_and_lags(microsoft: MicrosoftApp) -> None:
 def test_the_lag_is_set_on_the_page_of_faults(app: GoogleApp, seconds: str, status: int, lag: int) -> None:
     page = call("GET", f"{app.box.base_url}/faults").text
     assert "The app finds a message in the Sent folder" in page
-    answer = call(
-        "POST", f"{app.box.base_url}/faults/sent-lag", form={"vendor": "google", "seconds": seconds}
-    )
+    answer = call("POST", f"{app.box.base_url}/faults/lag", form={"vendor": "google", "seconds": seconds})
 
     assert answer.status in (status, 302 if status == 303 else status)
     assert app.box.world.settings[Vendor.GOOGLE].sent_lag_seconds == lag

@@ -13,7 +13,9 @@ from starlette.staticfiles import StaticFiles
 
 from replysequence.sandbox.accounts import CRMS, Account, Vendor
 from replysequence.sandbox.actions import ACTIONS, act, switch
+from replysequence.sandbox.crm_pages import tenants
 from replysequence.sandbox.faults import MENU, Endpoint, Fault, Kind
+from replysequence.sandbox.lags import lag_of
 from replysequence.sandbox.mailbox import ReceivedMail, open_mail
 from replysequence.sandbox.rendering import STATIC, page, redirect
 from replysequence.sandbox.site import Handler, StandIn
@@ -44,7 +46,7 @@ _STEPS: Final = (
     (7 * 86400, "one week"),
     (184 * 86400, "half a year"),
 )
-_SENT_LAGS: Final = (
+_LAGS: Final = (
     (0, "at once"),
     (3, "after 3 seconds"),
     (60, "after a minute"),
@@ -77,7 +79,7 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
     posts: tuple[tuple[str, Handler], ...] = (
         ("/faults", pages.arm),
         ("/faults/remove", pages.disarm),
-        ("/faults/sent-lag", pages.delay_sent),
+        ("/faults/lag", pages.delay),
         ("/people", pages.switch),
         ("/people/do", pages.do),
         ("/people/clock", pages.advance),
@@ -115,7 +117,13 @@ class _Pages:
 
     async def mailboxes(self, _: Request) -> Response:
         senders = Counter(message.account for message in self._world.messages.values() if message.in_sent)
-        return page("mailboxes.html", here="mail", mailboxes=self._world.mailboxes(), senders=senders)
+        return page(
+            "mailboxes.html",
+            here="mail",
+            mailboxes=self._world.mailboxes(),
+            senders=senders,
+            tenants=tenants(self._world),
+        )
 
     async def mailbox(self, request: Request) -> Response:
         address = request.path_params["address"]
@@ -202,24 +210,24 @@ class _Pages:
             words_at=words_at,
             speakers={(vendor, where): _speaker(vendor, where) for vendor in Vendor for where in Endpoint},
             accounts=list(self._world.accounts),
-            lags=_SENT_LAGS,
+            lags=_LAGS,
             lag_of={
-                vendor: self._world.settings[vendor].sent_lag_seconds
+                vendor: lag
                 for vendor, stand_in in self._stand_ins.items()
-                if Endpoint.LOOK_UP in stand_in.endpoints
+                if (lag := lag_of(self._world, stand_in))
             },
         )
 
-    async def delay_sent(self, request: Request) -> Response:
+    async def delay(self, request: Request) -> Response:
         form = await _form(request)
         try:
-            settings = self._world.settings[Vendor(form.get("vendor", ""))]
+            lag = lag_of(self._world, self._stand_ins[Vendor(form.get("vendor", ""))])
             seconds = float(form.get("seconds", ""))
-            if not 0 <= seconds <= _SENT_LAGS[-1][0]:
-                raise ValueError("A Sent folder lags by ten minutes at most here.")
+            if lag is None or not 0 <= seconds <= _LAGS[-1][0]:
+                raise ValueError("What can lag does so by ten minutes at most here.")
         except ValueError as error:
             return self._faults_page(str(error))
-        settings.sent_lag_seconds = seconds
+        lag.set(seconds)
         return redirect("/faults")
 
     async def arm(self, request: Request) -> Response:

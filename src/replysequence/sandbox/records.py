@@ -52,6 +52,17 @@ class Activity:
     details: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """The page of one record: its fields, where it belongs, and its timeline, newest first."""
+
+    title: str
+    kind: str
+    facts: tuple[tuple[str, str], ...]
+    places: tuple[Place, ...]
+    activities: tuple[Activity, ...]
+
+
 class Shelves:
     """The records of one portal or org, by type and id. `write` is the one door through which one comes in from
     outside: it writes the ledger first.

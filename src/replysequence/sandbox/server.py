@@ -5,7 +5,17 @@ import socket
 import uvicorn
 from starlette.applications import Starlette
 
-from replysequence.sandbox import control, google, hubspot, microsoft, pages, resend, salesforce
+from replysequence.sandbox import (
+    control,
+    crm_control,
+    crm_pages,
+    google,
+    hubspot,
+    microsoft,
+    pages,
+    resend,
+    salesforce,
+)
 from replysequence.sandbox.connection import BreakableProtocol
 from replysequence.sandbox.site import StandIn
 from replysequence.sandbox.world import World
@@ -18,7 +28,12 @@ def build_app(world: World) -> Starlette:
     """The whole sandbox around `world`: every vendor at its real paths, the pages, the control API."""
     made: list[StandIn] = [stand_in(world) for stand_in in VENDORS]
     stand_ins = {stand_in.site.vendor: stand_in for stand_in in made}
-    routes = [*pages.routes(world, stand_ins), *control.routes(world, stand_ins)]
+    routes = [
+        *pages.routes(world, stand_ins),
+        *crm_pages.routes(world),
+        *control.routes(world, stand_ins),
+        *crm_control.routes(world),
+    ]
     for stand_in in made:
         routes.extend(stand_in.routes)
     return Starlette(routes=routes)
