@@ -12,9 +12,9 @@ from replysequence.sandbox import gmail_errors as errors
 from replysequence.sandbox import gmail_upload as upload
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.faults import Endpoint
-from replysequence.sandbox.gmail_errors import GmailRefusedError
 from replysequence.sandbox.gmail_message import Outgoing, Submission, bounce, read, same_thread
 from replysequence.sandbox.gmail_quota import SEND_UNITS, Quota
+from replysequence.sandbox.google_errors import GoogleRefusedError
 from replysequence.sandbox.google_scopes import MAY_SEND
 from replysequence.sandbox.site import Site
 from replysequence.sandbox.world import World
@@ -56,7 +56,7 @@ class Gmail:
         try:
             account = self._authorize(request)
             return await self._send(account, upload.from_json(body))
-        except GmailRefusedError as refused:
+        except GoogleRefusedError as refused:
             return refused.failure.response()
 
     async def send_upload(self, request: Request) -> Response:
@@ -76,8 +76,8 @@ class Gmail:
                 case "multipart":
                     return await self._send(account, upload.from_multipart(body, content_type=content_type))
                 case _:
-                    raise GmailRefusedError(errors.bad_request(f"Invalid upload type: {kind!r}"))
-        except GmailRefusedError as refused:
+                    raise GoogleRefusedError(errors.bad_request(f"Invalid upload type: {kind!r}"))
+        except GoogleRefusedError as refused:
             return refused.failure.response()
 
     async def start_resumable(self, request: Request) -> Response:
@@ -89,7 +89,7 @@ class Gmail:
         try:
             account = self._authorize(request)
             session = self._sessions.open(account, thread_id=upload.thread_id_in(body))
-        except GmailRefusedError as refused:
+        except GoogleRefusedError as refused:
             return refused.failure.response()
         location = request.url.include_query_params(uploadType="resumable", upload_id=session)
         return Response(status_code=200, headers={"Location": str(location)})
@@ -103,7 +103,7 @@ class Gmail:
         if session.answer is None and session.take(body, request.headers.get("content-range", "")):
             try:
                 session.answer = await self._send(session.account, session.submission())
-            except GmailRefusedError as refused:
+            except GoogleRefusedError as refused:
                 session.answer = refused.failure.response()
         return session.answer or session.incomplete()
 
@@ -111,13 +111,13 @@ class Gmail:
         account = self._quota.authorize(request, scopes=MAY_SEND).account
         failure = errors.SEND_FAILURES.get(account.switches.at_send)
         if failure is not None:
-            raise GmailRefusedError(failure)
+            raise GoogleRefusedError(failure)
         self._quota.charge(account, units=SEND_UNITS)
         return account
 
     async def _send(self, account: Account, submission: Submission) -> Response:
         if self._in_flight[account.email] >= self._settings.max_in_flight:
-            raise GmailRefusedError(errors.TOO_MANY_AT_ONCE)
+            raise GoogleRefusedError(errors.TOO_MANY_AT_ONCE)
         self._in_flight[account.email] += 1
         try:
             if self._settings.send_latency_seconds:
@@ -156,7 +156,7 @@ class Gmail:
             return None
         members = [m for m in self._world.sent_by(account.email) if m.thread_id == submission.thread_id]
         if not members:
-            raise GmailRefusedError(errors.UNKNOWN_THREAD)
+            raise GoogleRefusedError(errors.UNKNOWN_THREAD)
         joins = any(same_thread(outgoing, member.delivered, member.subject) for member in members)
         return submission.thread_id if joins else None
 
@@ -168,10 +168,10 @@ class Gmail:
         blocked_until = self._blocked_until.get(account.email)
         if blocked_until is not None and now < blocked_until:
             self._blocked_until[account.email] = blocked_until + PUSHED_OUT
-            raise GmailRefusedError(errors.retry_after(self._blocked_until[account.email]))
+            raise GoogleRefusedError(errors.retry_after(self._blocked_until[account.email]))
         times = self._world.accepted_in_a_day(account)
         if len(times) >= limit + switches.unnoticed_messages:
             frees_up = times[-limit] + DAY if limit else now + DAY
             self._blocked_until[account.email] = frees_up
-            raise GmailRefusedError(errors.retry_after(frees_up))
+            raise GoogleRefusedError(errors.retry_after(frees_up))
         return len(times) < limit

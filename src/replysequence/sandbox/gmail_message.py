@@ -10,7 +10,8 @@ from email.policy import SMTP
 from email.utils import format_datetime, formataddr
 
 from replysequence.sandbox.accounts import Account
-from replysequence.sandbox.gmail_errors import RECIPIENT_REQUIRED, GmailRefusedError, bad_request
+from replysequence.sandbox.gmail_errors import RECIPIENT_REQUIRED, bad_request
+from replysequence.sandbox.google_errors import GoogleRefusedError
 from replysequence.sandbox.headers import header_values, people, rewrite
 from replysequence.sandbox.world import GOOGLE_PROJECT, SEND_ID_HEADER
 
@@ -45,12 +46,12 @@ def read(raw: bytes, *, account: Account, now: datetime) -> Outgoing:
 
     From is kept when it is the account's own address or alias and replaced otherwise; Message-ID and Date are
     always replaced; the recipients' copy has no Bcc and gains a Received line, the sender's keeps Bcc.
-    Raises `GmailRefusedError` for a message without recipients or with an unreadable address.
+    Raises `GoogleRefusedError` for a message without recipients or with an unreadable address.
     """
     to, cc, bcc = (tuple(_addresses(raw, name)) for name in ("To", "Cc", "Bcc"))
     recipients = tuple(dict.fromkeys((*to, *cc, *bcc)))
     if not recipients:
-        raise GmailRefusedError(RECIPIENT_REQUIRED)
+        raise GoogleRefusedError(RECIPIENT_REQUIRED)
     date = format_datetime(now.astimezone(_GOOGLE_ZONE))
     first = {"Message-ID": f"<CA{secrets.token_urlsafe(38)}@mail.gmail.com>", "Date": date}
     drop = ["Message-ID", "Date"]
@@ -74,10 +75,10 @@ def read(raw: bytes, *, account: Account, now: datetime) -> Outgoing:
 def _addresses(raw: bytes, name: str) -> Iterator[str]:
     for _, address in people(raw, name):
         if not _ADDRESS.match(address):
-            raise GmailRefusedError(bad_request(f"Invalid {name} header"))
+            raise GoogleRefusedError(bad_request(f"Invalid {name} header"))
         yield address
     if any(header_values(raw, name)) and not people(raw, name):
-        raise GmailRefusedError(bad_request(f"Invalid {name} header"))
+        raise GoogleRefusedError(bad_request(f"Invalid {name} header"))
 
 
 def _sends_as_itself(raw: bytes, account: Account) -> bool:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from replysequence.sandbox import gmail_errors as errors
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.credentials import AccessToken
-from replysequence.sandbox.gmail_errors import GmailRefusedError
+from replysequence.sandbox.google_access import authorize
+from replysequence.sandbox.google_errors import GoogleRefusedError
 from replysequence.sandbox.world import World
 
 SEND_UNITS: Final = 100
@@ -27,26 +28,19 @@ class Quota:
         self._used: dict[str, deque[tuple[datetime, int]]] = defaultdict(deque)
 
     def authorize(self, request: Request, *, scopes: Collection[str]) -> AccessToken:
-        """The token of `request`. Raises `GmailRefusedError` unless it holds one of `scopes`, for this mailbox."""
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            raise GmailRefusedError(errors.LOGIN_REQUIRED)
-        token = self._world.credentials.usable_access_token(value.strip())
-        if token is None:
-            raise GmailRefusedError(errors.INVALID_CREDENTIALS)
-        if not set(scopes) & set(token.scopes):
-            raise GmailRefusedError(errors.INSUFFICIENT_SCOPES)
+        """The token of `request`. Raises `GoogleRefusedError` unless it holds one of `scopes`, for this mailbox."""
+        token = authorize(request, self._world.credentials, scopes=scopes)
         user = request.path_params["user"]
         if user != "me" and user.casefold() != token.account.email.casefold():
-            raise GmailRefusedError(errors.delegation_denied(user))
+            raise GoogleRefusedError(errors.delegation_denied(user))
         return token
 
     def charge(self, account: Account, *, units: int) -> None:
-        """Count a call. Raises `GmailRefusedError` when it would be too much."""
+        """Count a call. Raises `GoogleRefusedError` when it would be too much."""
         now = self._world.clock.now()
         used = self._used[account.email]
         while used and used[0][0] <= now - timedelta(minutes=1):
             used.popleft()
         if sum(each for _, each in used) + units > self._settings.units_per_minute:
-            raise GmailRefusedError(errors.UNITS_PER_MINUTE)
+            raise GoogleRefusedError(errors.UNITS_PER_MINUTE)
         used.append((now, units))

@@ -17,8 +17,8 @@ from replysequence.sandbox import gmail_errors as errors
 from replysequence.sandbox.accounts import Account
 from replysequence.sandbox.credentials import AccessToken
 from replysequence.sandbox.faults import Endpoint
-from replysequence.sandbox.gmail_errors import GmailRefusedError
 from replysequence.sandbox.gmail_quota import GET_UNITS, LIST_UNITS, Quota
+from replysequence.sandbox.google_errors import GoogleFailure, GoogleRefusedError
 from replysequence.sandbox.google_scopes import GMAIL_METADATA, MAY_READ
 from replysequence.sandbox.headers import header_values, split
 from replysequence.sandbox.site import Handler, Site
@@ -49,10 +49,10 @@ class GmailReading:
             token = self._authorize(request, units=LIST_UNITS)
             if "q" in asked and GMAIL_METADATA in token.scopes:
                 # Also beside a wider scope (google-api-python-client#582), and when it is empty.
-                raise GmailRefusedError(errors.NO_QUERY_WITH_METADATA)
+                raise GoogleRefusedError(errors.NO_QUERY_WITH_METADATA)
             start = _number(asked.get("pageToken", "0"), name="pageToken")
             size = min(_number(asked.get("maxResults", "100"), name="maxResults"), MOST_RESULTS)
-        except GmailRefusedError as refused:
+        except GoogleRefusedError as refused:
             return refused.failure.response()
         labels, query = set(asked.getlist("labelIds")), asked.get("q", "")
         found = [
@@ -75,10 +75,10 @@ class GmailReading:
             token = self._authorize(request, units=GET_UNITS)
             if form in ("full", "raw") and GMAIL_METADATA in token.scopes:
                 message = f"Metadata scope doesn't allow format {form.upper()}"
-                raise GmailRefusedError(errors.GmailFailure(403, "PERMISSION_DENIED", "forbidden", message))
+                raise GoogleRefusedError(GoogleFailure(403, "PERMISSION_DENIED", "forbidden", message))
             if form not in ("full", "raw", "metadata", "minimal"):
-                raise GmailRefusedError(errors.bad_request(f"Invalid value for format: {form}"))
-        except GmailRefusedError as refused:
+                raise GoogleRefusedError(errors.bad_request(f"Invalid value for format: {form}"))
+        except GoogleRefusedError as refused:
             return refused.failure.response()
         wanted = request.path_params["id"]
         found = next((each for each in self._visible(token.account) if each.id == wanted), None)
@@ -101,7 +101,7 @@ class GmailReading:
 
 def _number(text: str, *, name: str) -> int:
     if not text.isdigit():
-        raise GmailRefusedError(errors.bad_request(f"Invalid value for {name}"))
+        raise GoogleRefusedError(errors.bad_request(f"Invalid value for {name}"))
     return int(text)
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from replysequence.sandbox.accounts import Account
-from replysequence.sandbox.gmail_errors import RAW_REQUIRED, GmailRefusedError, bad_request
+from replysequence.sandbox.gmail_errors import RAW_REQUIRED, bad_request
 from replysequence.sandbox.gmail_message import Submission
+from replysequence.sandbox.google_errors import GoogleRefusedError
 from replysequence.sandbox.headers import header_values, split
 
 MAX_JSON_BYTES: Final = 6_815_744
@@ -25,36 +26,36 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*={0,2}\Z")
 
 
 def from_json(body: bytes) -> Submission:
-    """`{"raw": base64url, "threadId"?}`; every other member is ignored. Raises `GmailRefusedError`."""
+    """`{"raw": base64url, "threadId"?}`; every other member is ignored. Raises `GoogleRefusedError`."""
     fields = _object(body)
     raw = fields.get("raw")
     if raw is None or raw == "":
-        raise GmailRefusedError(RAW_REQUIRED)
+        raise GoogleRefusedError(RAW_REQUIRED)
     return Submission(_decode(raw), _thread_id(fields))
 
 
 def from_media(body: bytes, *, content_type: str) -> Submission:
-    """The bare message. Raises `GmailRefusedError`."""
+    """The bare message. Raises `GoogleRefusedError`."""
     if not content_type.startswith("message/"):
-        raise GmailRefusedError(
+        raise GoogleRefusedError(
             bad_request(f"Media type '{content_type}' is not supported. Valid media types: [message/*]")
         )
     return Submission(body)
 
 
 def from_multipart(body: bytes, *, content_type: str) -> Submission:
-    """`multipart/related`: a JSON part, then the message. Raises `GmailRefusedError`."""
+    """`multipart/related`: a JSON part, then the message. Raises `GoogleRefusedError`."""
     header = Message()
     header["Content-Type"] = content_type
     boundary = header.get_boundary()
     if header.get_content_type() != "multipart/related" or not boundary:
-        raise GmailRefusedError(bad_request("Multipart body has no boundary."))
+        raise GoogleRefusedError(bad_request("Multipart body has no boundary."))
     delimiter = b"--" + boundary.encode("utf-8", "replace")
     parts = (b"\r\n" + body).split(b"\r\n" + delimiter)
     if len(parts) < 3:
         parts = (b"\n" + body).split(b"\n" + delimiter)
     if len(parts) < 3:
-        raise GmailRefusedError(bad_request("Missing end boundary in multipart body."))
+        raise GoogleRefusedError(bad_request("Missing end boundary in multipart body."))
     metadata, media = (_part(part) for part in parts[1:3])
     return Submission(media, thread_id_in(metadata))
 
@@ -69,7 +70,7 @@ def _part(part: bytes) -> bytes:
 
 
 def thread_id_in(body: bytes) -> str | None:
-    """The `threadId` of a metadata object; an empty body has none. Raises `GmailRefusedError`."""
+    """The `threadId` of a metadata object; an empty body has none. Raises `GoogleRefusedError`."""
     return _thread_id(_object(body)) if body.strip() else None
 
 
@@ -77,9 +78,9 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         read = json.loads(body)
     except ValueError:
-        raise GmailRefusedError(bad_request("Invalid JSON payload received.")) from None
+        raise GoogleRefusedError(bad_request("Invalid JSON payload received.")) from None
     if not isinstance(read, dict):
-        raise GmailRefusedError(bad_request("Invalid JSON payload received."))
+        raise GoogleRefusedError(bad_request("Invalid JSON payload received."))
     return read
 
 
@@ -97,7 +98,7 @@ def _decode(raw: object) -> bytes:
         return base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4))
     except (ValueError, binascii.Error):
         message = "Invalid value at 'message.raw' (TYPE_BYTES), Base64 decoding failed"
-        raise GmailRefusedError(bad_request(message)) from None
+        raise GoogleRefusedError(bad_request(message)) from None
 
 
 @dataclass

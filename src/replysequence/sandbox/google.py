@@ -15,6 +15,7 @@ from replysequence.sandbox.gmail import Gmail
 from replysequence.sandbox.gmail_errors import SEND_FAILURES, failure_with_status
 from replysequence.sandbox.gmail_quota import Quota
 from replysequence.sandbox.gmail_reading import GmailReading
+from replysequence.sandbox.google_access import bearer
 from replysequence.sandbox.google_authorize import (
     CONSENT_FAILURES,
     GoogleAuthorize,
