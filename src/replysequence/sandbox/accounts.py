@@ -18,10 +18,11 @@ class Vendor(StrEnum):
     RESEND = "resend"
     HUBSPOT = "hubspot"
     SALESFORCE = "salesforce"
+    ZOOM = "zoom"
 
 
 CRMS = (Vendor.HUBSPOT, Vendor.SALESFORCE)
-"""The vendors that keep records of people; the others carry mail."""
+"""The vendors that keep records of people."""
 
 
 @dataclass(kw_only=True)
@@ -47,8 +48,9 @@ class Switches:
 class Account:
     """One person at one vendor.
 
-    `subject` is the stable id (Google `sub`, Microsoft `oid`, the user's id at a CRM). `tenant` is the hosted domain
-    at Google (empty for a consumer account), the tenant id at Microsoft, the portal at HubSpot, the org at Salesforce.
+    `subject` is the stable id (Google `sub`, Microsoft `oid`, the user's id at Zoom or a CRM). `tenant` is the hosted
+    domain at Google (empty for a consumer account), the tenant id at Microsoft, the portal at HubSpot, the org at
+    Salesforce, the account id at Zoom.
     """
 
     vendor: Vendor
@@ -164,6 +166,13 @@ SEED: tuple[Account, ...] = (
         name="Dana Reyes",
         subject="005gL0000000202QAA",
         tenant="00DgL0000000002UAA",
+    ),
+    Account(
+        vendor=Vendor.ZOOM,
+        email="dana.reyes@brightwave.example",
+        name="Dana Reyes",
+        subject="zQ4xR7nTSk2mVbWc0eYh1g",
+        tenant="Hk8Lw2PqRvGd5sNf3uJz9A",
     ),
 )
 

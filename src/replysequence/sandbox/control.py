@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from replysequence.sandbox.accounts import Account, Vendor
 from replysequence.sandbox.actions import ACTIONS, act, switch
+from replysequence.sandbox.calendar_control import CalendarControl
 from replysequence.sandbox.faults import MENU, Endpoint, Fault
 from replysequence.sandbox.mailbox import open_mail
 from replysequence.sandbox.site import StandIn
@@ -19,7 +20,7 @@ from replysequence.sandbox.world import Message, VendorSettings, World
 
 def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]:
     """Every route of the control API."""
-    api = _Control(world, stand_ins)
+    api, calendars = _Control(world, stand_ins), CalendarControl(world)
     table = (
         ("/state", api.state, ["GET"]),
         ("/ledger", api.ledger, ["GET"]),
@@ -34,6 +35,10 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
         ("/accounts", api.add_account, ["POST"]),
         ("/accounts/{email}", api.switch_account, ["POST"]),
         ("/vendors/{vendor}", api.set_vendor, ["POST"]),
+        ("/calendars/{vendor}/{email}", calendars.show, ["GET"]),
+        ("/calendars/{vendor}/{email}", calendars.add, ["POST"]),
+        ("/calendars/{vendor}/{email}/expire", calendars.expire, ["POST"]),
+        ("/calendars/{vendor}/{email}/{id}", calendars.change, ["PATCH"]),
     )
     return [Route(f"/_sandbox{path}", _checked(do), methods=methods) for path, do, methods in table]
 

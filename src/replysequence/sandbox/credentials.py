@@ -25,6 +25,8 @@ class Client:
     testing: bool = False
     """Google's publishing status "Testing": refresh tokens live for seven days."""
     deleted: bool = False
+    scopes: tuple[str, ...] = ()
+    """Zoom: what the app's settings ask every user for."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,12 +24,16 @@ class Endpoint(StrEnum):
     LOOK_UP = "look_up"
     LOG = "log"
     FIND = "find"
+    CALENDAR = "calendar"
+    MEETINGS = "meetings"
 
 
 class Phase(StrEnum):
     """Whether the vendor has done what was asked by the time the fault strikes."""
 
     BEFORE = "before"
+    WITHIN = "within"
+    """The vendor's own code asks for it, where it can happen at all."""
     AFTER = "after"
 
 
@@ -56,6 +60,8 @@ class Action(StrEnum):
     """The true status comes with a body that is not what it claims to be."""
     RETRY_AFTER = "retry_after"
     """The answer is 202 and carries a Retry-After."""
+    EMPTY_PAGE = "empty_page"
+    """The page has nothing on it, and there is a next one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,7 @@ _SEND = (Endpoint.SEND, Endpoint.LOG)
 _CRM = (Endpoint.LOG, Endpoint.FIND)
 _TOKEN = (Endpoint.TOKEN,)
 _AUTHORIZE = (Endpoint.AUTHORIZE,)
+_READING = (Endpoint.CALENDAR, Endpoint.MEETINGS)
 
 
 def _refused(status: int, words: str, endpoints: tuple[Endpoint, ...] = tuple(Endpoint)) -> Kind:
@@ -142,7 +149,7 @@ MENU: Final[dict[str, Kind]] = {
         _refused(
             401,
             "says that the access token is not valid",
-            (Endpoint.SEND, Endpoint.USERINFO, Endpoint.LOOK_UP, *_CRM),
+            (Endpoint.SEND, Endpoint.USERINFO, Endpoint.LOOK_UP, *_CRM, *_READING),
         ),
         _refused(429, "refuses: too many requests, come back later"),
         _refused(500, "answers with an internal error, having done nothing"),
@@ -219,8 +226,31 @@ MENU: Final[dict[str, Kind]] = {
             words="answers with a web page instead of data",
             endpoints=(
                 *(Endpoint.TOKEN, Endpoint.USERINFO, Endpoint.KEYS, Endpoint.REVOKE),
-                *(Endpoint.LOOK_UP, *_CRM),
+                *(Endpoint.LOOK_UP, *_CRM, *_READING),
             ),
+        ),
+        Kind(
+            name="missing_scope",
+            phase=Phase.BEFORE,
+            action=Action.ANSWER,
+            answer="missing_scope",
+            words="says that a permission is missing (though it was granted)",
+            endpoints=_READING,
+        ),
+        Kind(
+            name="sync_token_expired",
+            phase=Phase.WITHIN,
+            action=Action.ANSWER,
+            answer="sync_token_expired",
+            words="says that the sync token is no longer valid, and all must be read again",
+            endpoints=(Endpoint.CALENDAR,),
+        ),
+        Kind(
+            name="empty_page",
+            phase=Phase.WITHIN,
+            action=Action.EMPTY_PAGE,
+            words="answers a page with nothing on it, and says that there is more",
+            endpoints=_READING,
         ),
         Kind(
             name="admin_approval",
@@ -344,15 +374,32 @@ class Faults:
         fitting = [fault for fault in self if fault.fits(vendor, endpoint, phase)]
         return any(fault.account is not None or fault.menu.action not in unread for fault in fitting)
 
-    def take(self, vendor: Vendor, endpoint: Endpoint, phase: Phase, *, account: str | None) -> Fault | None:
-        """The fault that strikes this request, spent by one and recorded; None when it goes through."""
+    def take(
+        self,
+        vendor: Vendor,
+        endpoint: Endpoint,
+        phase: Phase,
+        *,
+        account: str | None,
+        kind: str | None = None,
+    ) -> Fault | None:
+        """The fault that strikes this request, spent by one and recorded; None when it goes through.
+
+        `kind` is the only one that can happen here; None when any can.
+        """
         with self._lock:
             for fault in self._armed:
                 if not fault.fits(vendor, endpoint, phase) or fault.account not in (None, account):
                     continue
+                if kind not in (None, fault.kind):
+                    continue
                 if fault.draws():
                     return self._spend(fault, account)
         return None
+
+    def happens(self, kind: str, vendor: Vendor, endpoint: Endpoint, *, account: str) -> bool:
+        """Whether a fault of this kind strikes here, for the vendor's own code that asks for it; spends it."""
+        return self.take(vendor, endpoint, Phase.WITHIN, account=account, kind=kind) is not None
 
     def _spend(self, fault: Fault, account: str | None) -> Fault:
         if fault.count is not None:

@@ -1,5 +1,5 @@
-"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, and Gmail's send, list and get, at their
-real paths."""
+"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, Gmail's send, list and get, and the calendar, at
+their real paths."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from replysequence.sandbox import google_calendar
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.carried import bearer, form_fields
 from replysequence.sandbox.credentials import AccessToken
@@ -15,7 +16,6 @@ from replysequence.sandbox.gmail import Gmail
 from replysequence.sandbox.gmail_errors import SEND_FAILURES, failure_with_status
 from replysequence.sandbox.gmail_quota import Quota
 from replysequence.sandbox.gmail_reading import GmailReading
-from replysequence.sandbox.google_access import bearer
 from replysequence.sandbox.google_authorize import (
     CONSENT_FAILURES,
     GoogleAuthorize,
@@ -23,6 +23,7 @@ from replysequence.sandbox.google_authorize import (
     error_page,
     issuer,
 )
+from replysequence.sandbox.google_calendar import GoogleCalendar
 from replysequence.sandbox.google_token import (
     REFRESH_FAILURES,
     WRONG_SECRET,
@@ -64,6 +65,7 @@ def stand_in(world: World) -> StandIn:
             *rest.routes(site),
             *gmail.routes(site),
             *reading.routes(site),
+            *GoogleCalendar(world).routes(site),
         ],
     )
 
@@ -76,6 +78,8 @@ def _failure(world: World, endpoint: Endpoint, fault: Fault) -> Response:
             return REFRESH_FAILURES["revoked"].response()
         case "invalid_client":
             return WRONG_SECRET.response()
+        case "missing_scope":
+            return google_calendar.INSUFFICIENT_SCOPES.response()
         case "html":
             return HTMLResponse("<html><title>Sorry</title><body>Something else answers here.</body></html>")
         case _:
@@ -86,6 +90,8 @@ def _failure_with_status(world: World, endpoint: Endpoint, fault: Fault) -> Resp
     status = fault.menu.status
     if endpoint in (Endpoint.SEND, Endpoint.LOOK_UP, Endpoint.KEYS):
         return failure_with_status(status, now=world.clock.now(), wait_seconds=fault.retry_after_seconds)
+    if endpoint is Endpoint.CALENDAR:
+        return google_calendar.failure_with_status(status)
     if endpoint is Endpoint.AUTHORIZE:
         return error_page(PageError(status, "server_error", "Something went wrong. Please try again later."))
     return _flat_failure(status)

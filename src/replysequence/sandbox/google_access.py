@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.requests import Request
 
 from replysequence.sandbox.accounts import Vendor
+from replysequence.sandbox.carried import bearer
 from replysequence.sandbox.credentials import AccessToken, Credentials
 from replysequence.sandbox.google_errors import (
     INSUFFICIENT_SCOPES,
@@ -13,12 +14,6 @@ from replysequence.sandbox.google_errors import (
     GoogleFailure,
     GoogleRefusedError,
 )
-
-
-def bearer(request: Request) -> str:
-    """The bearer token of `request`; empty when there is none."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def authorize(

@@ -11,6 +11,8 @@ USERINFO_EMAIL: Final = f"{_API}userinfo.email"
 USERINFO_PROFILE: Final = f"{_API}userinfo.profile"
 GMAIL_SEND: Final = f"{_API}gmail.send"
 GMAIL_METADATA: Final = f"{_API}gmail.metadata"
+CALENDAR_EVENTS_READONLY: Final = f"{_API}calendar.events.readonly"
+MEETINGS_SPACE_READONLY: Final = f"{_API}meetings.space.readonly"
 
 _SHORT: Final = {"email": USERINFO_EMAIL, "profile": USERINFO_PROFILE}
 _SIGN_IN: Final = frozenset({"openid", USERINFO_EMAIL, USERINFO_PROFILE})
@@ -25,9 +27,15 @@ WORDS: Final[dict[str, str]] = {
     f"{_API}gmail.compose": "Manage drafts and send email",
     f"{_API}gmail.readonly": "View your email messages and settings",
     GMAIL_METADATA: "View your email message metadata, but not the email body",
+    f"{_API}calendar": "See, edit, share and permanently delete all the calendars you can access",
     f"{_API}calendar.readonly": "See and download any calendar you can access",
-    f"{_API}calendar.events.readonly": "View events on all your calendars",
-    f"{_API}meetings.space.readonly": "Read information about any of your meeting spaces",
+    f"{_API}calendar.events": "View and edit events on all your calendars",
+    CALENDAR_EVENTS_READONLY: "View events on all your calendars",
+    f"{_API}calendar.events.owned": "See, create, change and delete events on calendars you own",
+    f"{_API}calendar.events.owned.readonly": "See the events on calendars you own",
+    f"{_API}calendar.calendarlist.readonly": "See the list of calendars you are subscribed to",
+    f"{_API}meetings.space.created": "Create, edit and see the meeting spaces created by the app",
+    MEETINGS_SPACE_READONLY: "Read information about any of your meeting spaces",
 }
 
 MAY_SEND: Final = frozenset(
@@ -49,6 +57,21 @@ MAY_READ: Final = frozenset(
     }
 )
 """Any one of these lets a token call `users.messages.list` and `get`; with the first among them, not all of it."""
+
+MAY_READ_EVENTS: Final = frozenset(
+    {
+        f"{_API}calendar",
+        f"{_API}calendar.readonly",
+        f"{_API}calendar.events",
+        CALENDAR_EVENTS_READONLY,
+        f"{_API}calendar.events.owned",
+        f"{_API}calendar.events.owned.readonly",
+    }
+)
+"""Any one of these lets a token call `events.list` and `get` on the own calendar (calendar.v3, checked 2026-10-30)."""
+
+MAY_READ_CONFERENCES: Final = frozenset({MEETINGS_SPACE_READONLY})
+"""Lets a token see any conference of its user. `meetings.space.created` shows only those that the app itself made."""
 
 
 def canonical(scopes: Iterable[str]) -> tuple[str, ...]:

@@ -27,11 +27,14 @@ _COMPANY: Final = {
     Vendor.RESEND: "Resend",
     Vendor.HUBSPOT: "HubSpot",
     Vendor.SALESFORCE: "Salesforce",
+    Vendor.ZOOM: "Zoom",
 }
 VIA: Final = _COMPANY | {Vendor.GOOGLE: "Gmail", Vendor.MICROSOFT: "Outlook"}
 _WHERE: Final = (
     (Endpoint.SEND, "When a message is sent"),
     (Endpoint.LOOK_UP, "When the app looks in the Sent folder"),
+    (Endpoint.CALENDAR, "When the app reads the calendar"),
+    (Endpoint.MEETINGS, "When the app asks about meetings that were held"),
     (Endpoint.LOG, "When a record is written"),
     (Endpoint.FIND, "When records are read or searched"),
     (Endpoint.TOKEN, "When tokens are issued or refreshed"),

@@ -10,6 +10,7 @@ What a vendor's stand-in uses:
 - `world.settings[vendor]`: lifetimes and limits;
 - `world.resend`: keys, domains, quotas and webhook of the Resend team;
 - `world.hubspot`, `world.salesforce`: portals and orgs with their records. What is written there is in the ledger too.
+- `world.calendars.of(account)`, `world.meetings`: events, and the calls that belong to them.
 """
 
 import hashlib
@@ -21,16 +22,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from replysequence.sandbox.accounts import Account, Accounts, Vendor
+from replysequence.sandbox.calendars import Calendars
 from replysequence.sandbox.clock import Clock
 from replysequence.sandbox.credentials import Client, Credentials
 from replysequence.sandbox.faults import Faults
 from replysequence.sandbox.hubspot_portal import HubSpot
 from replysequence.sandbox.hubspot_seed import seed as seed_hubspot
 from replysequence.sandbox.ledger import Entry, Ledger
+from replysequence.sandbox.meetings import Meeting, Meetings
 from replysequence.sandbox.resend_team import KeyKind, Team
 from replysequence.sandbox.salesforce_org import Salesforce
 from replysequence.sandbox.salesforce_seed import seed as seed_salesforce
 from replysequence.sandbox.signing import SigningKey
+from replysequence.sandbox.week import furnish
+from replysequence.sandbox.zoom_scopes import ZOOM_SCOPES
 
 SEND_ID_HEADER = "X-ReplySequence-Send-Id"
 
@@ -39,6 +44,8 @@ GOOGLE_CLIENT_SECRET = "google-sandbox-client-secret"
 GOOGLE_PROJECT = "482915730264"
 MICROSOFT_CLIENT_ID = "3d0b6c5e-52a4-4e0c-8d7c-91f7a2e46b08"
 MICROSOFT_CLIENT_SECRET = "microsoft-sandbox-client-secret"
+ZOOM_CLIENT_ID = "mT5kYw8rQ1uBz7cLh0eVnA"
+ZOOM_CLIENT_SECRET = "zoom-sandbox-client-secret"
 RESEND_API_KEY = "re_sandbox_key"
 RESEND_FROM = "ReplySequence <follow-up@replysequence.example>"
 RESEND_WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMQ=="
@@ -98,6 +105,18 @@ class VendorSettings:
     """Real time that every send takes before it is accepted."""
     sent_lag_seconds: float = 0.0
     """How long after it was accepted a message can be found in the Sent folder through the API."""
+    papers_seconds: float = 300.0
+    """How long after a meeting ended its notes, transcript and recording are there."""
+    daily_requests: int | None = None
+    """Zoom: calls of its API in a day, by UTC; None is no limit."""
+
+
+PROVIDERS = {
+    Vendor.GOOGLE: ("gmail", "google_calendar", "google_meet"),
+    Vendor.MICROSOFT: ("outlook", "outlook_calendar", "teams"),
+    Vendor.ZOOM: ("zoom",),
+}
+"""What the app calls each vendor's services in the addresses of its callbacks."""
 
 
 def _default_settings() -> dict[Vendor, VendorSettings]:
@@ -108,6 +127,9 @@ def _default_settings() -> dict[Vendor, VendorSettings]:
         Vendor.HUBSPOT: VendorSettings(access_token_seconds=1800, max_in_flight=1000, units_per_minute=660),
         Vendor.SALESFORCE: VendorSettings(
             access_token_seconds=7200, code_seconds=900, max_in_flight=25, units_per_minute=1_000_000
+        ),
+        Vendor.ZOOM: VendorSettings(
+            access_token_seconds=3599, code_seconds=300, max_in_flight=1000, units_per_minute=1200
         ),
     }
 
@@ -140,6 +162,9 @@ class World:
         seed_hubspot(self.hubspot)
         self.salesforce = Salesforce(clock=self.clock, ledger=self.ledger)
         seed_salesforce(self.salesforce, self.accounts.of(Vendor.SALESFORCE))
+        self.calendars = Calendars(self.clock)
+        self.meetings = Meetings(self.clock)
+        furnish(self.accounts, self.calendars, self.meetings, now=self.clock.now())
         self.messages: dict[str, Message] = {}
         self._inboxes: dict[str, list[str]] = defaultdict(list)
         self._accepted_at: dict[tuple[Vendor, str], deque[datetime]] = defaultdict(deque)
@@ -169,12 +194,20 @@ class World:
         self.salesforce_client = register(
             Vendor.SALESFORCE, SALESFORCE_CLIENT_ID, SALESFORCE_CLIENT_SECRET, project=SALESFORCE_CLIENT_ID
         )
+        self.zoom_client = register(Vendor.ZOOM, ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET, project=ZOOM_CLIENT_ID)
+        self.zoom_client.scopes = ZOOM_SCOPES
 
     def register_app(self, public_url: str) -> None:
         """Register the callbacks of an app at `public_url` for the seeded clients."""
         base = public_url.rstrip("/")
         for client in self.credentials.clients.values():
             client.redirect_uris.add(base + CALLBACKS[client.vendor])
+        clients = (self.google_client, self.microsoft_client, self.zoom_client)
+        for client in clients:
+            client.redirect_uris.update(
+                f"{public_url.rstrip('/')}/api/auth/{provider}/callback"
+                for provider in PROVIDERS[client.vendor]
+            )
 
     def accept(
         self,
@@ -262,6 +295,12 @@ class World:
             for address in dict.fromkeys(recipient.casefold() for recipient in message.recipients):
                 self._inboxes[address].append(message.id)
         return message
+
+    def has_papers(self, meeting: Meeting) -> bool:
+        """Whether the platform shows notes, transcript and recording of `meeting` by now."""
+        return self.meetings.has_papers(
+            meeting, after_seconds=self.settings[meeting.platform.vendor].papers_seconds
+        )
 
     def accepted_in_a_day(self, account: Account) -> Sequence[datetime]:
         """When messages of `account` were accepted in the last 24 hours, oldest first. Not to be changed."""
