@@ -10,6 +10,7 @@ from support.google_app import GoogleApp
 from support.hubspot_app import HubSpotApp
 from support.microsoft_app import MicrosoftApp
 from support.salesforce_app import SalesforceApp
+from support.zoom_app import ZoomApp
 
 PUBLIC_URL = "http://localhost:8000"
 
@@ -45,3 +46,9 @@ def hubspot(box: RunningSandbox) -> HubSpotApp:
 def salesforce(box: RunningSandbox) -> SalesforceApp:
     """The app that is registered at Salesforce's stand-in."""
     return SalesforceApp(box)
+
+
+@pytest.fixture
+def zoom(box: RunningSandbox) -> ZoomApp:
+    """The app that is registered at Zoom's stand-in."""
+    return ZoomApp(box)

@@ -1,6 +1,8 @@
-"""What a request carries: a bearer token, the fields of a form."""
+"""What a request carries: credentials, the fields of a form."""
 
-from urllib.parse import parse_qsl
+import base64
+import binascii
+from urllib.parse import parse_qsl, unquote_plus
 
 from starlette.requests import Request
 
@@ -9,6 +11,18 @@ def bearer(request: Request) -> str:
     """The bearer token of `request`; empty when there is none."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def basic(request: Request) -> tuple[str, str] | None:
+    """Id and secret from HTTP Basic authentication (RFC 6749 §2.3.1), or None."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return unquote_plus(client_id), unquote_plus(secret)
 
 
 async def form_pairs(request: Request) -> list[tuple[str, str]]:

@@ -12,6 +12,8 @@ from replysequence.sandbox.world import (
     RESEND_WEBHOOK_SECRET,
     SALESFORCE_CLIENT_ID,
     SALESFORCE_CLIENT_SECRET,
+    ZOOM_CLIENT_ID,
+    ZOOM_CLIENT_SECRET,
 )
 
 
@@ -29,6 +31,8 @@ def environment(base_url: str) -> dict[str, str]:
         "GOOGLE_ISSUER": base,
         "GMAIL_API_URL": base,
         "GMAIL_WEB_URL": base,
+        "GOOGLE_CALENDAR_API_URL": base,
+        "GOOGLE_MEET_API_URL": base,
         "MICROSOFT_CLIENT_ID": MICROSOFT_CLIENT_ID,
         "MICROSOFT_CLIENT_SECRET": MICROSOFT_CLIENT_SECRET,
         "MICROSOFT_AUTHORIZE_URL": f"{base}/common/oauth2/v2.0/authorize",
@@ -49,4 +53,10 @@ def environment(base_url: str) -> dict[str, str]:
         "SALESFORCE_CLIENT_ID": SALESFORCE_CLIENT_ID,
         "SALESFORCE_CLIENT_SECRET": SALESFORCE_CLIENT_SECRET,
         "SALESFORCE_LOGIN_URL": base,
+        "ZOOM_CLIENT_ID": ZOOM_CLIENT_ID,
+        "ZOOM_CLIENT_SECRET": ZOOM_CLIENT_SECRET,
+        "ZOOM_AUTHORIZE_URL": f"{base}/zoom/oauth/authorize",
+        "ZOOM_TOKEN_URL": f"{base}/zoom/oauth/token",
+        "ZOOM_REVOKE_URL": f"{base}/zoom/oauth/revoke",
+        "ZOOM_API_URL": f"{base}/zoom/v2",
     }

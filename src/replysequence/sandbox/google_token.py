@@ -4,20 +4,17 @@ Bodies and statuses: public captures and Google's own pages as of 2026-11-22. Er
 (`error`, `error_description`), unlike those of the APIs.
 """
 
-import base64
-import binascii
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from replysequence.sandbox import google_scopes as scopes
 from replysequence.sandbox.accounts import Account, Vendor
-from replysequence.sandbox.carried import form_fields
+from replysequence.sandbox.carried import basic, form_fields
 from replysequence.sandbox.credentials import (
     AccessToken,
     AuthorizationCode,
@@ -117,7 +114,7 @@ class GoogleToken:
         return found.account.email if found else None
 
     def _authenticate(self, request: Request, form: dict[str, str]) -> Client:
-        client_id, secret = _basic(request) or (form.get("client_id"), form.get("client_secret"))
+        client_id, secret = basic(request) or (form.get("client_id"), form.get("client_secret"))
         if not client_id:
             raise _refused(400, "invalid_request", "Could not determine client ID from request.")
         client = self._world.credentials.client(Vendor.GOOGLE, client_id)
@@ -274,14 +271,3 @@ def change_password(world: World, account: Account) -> None:
     for token in world.credentials.live_refresh_tokens(account):
         if any(map(scopes.is_gmail, token.scopes)):
             token.dead_because = "password changed"
-
-
-def _basic(request: Request) -> tuple[str, str] | None:
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        client_id, _, secret = base64.b64decode(encoded).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return unquote_plus(client_id), unquote_plus(secret)

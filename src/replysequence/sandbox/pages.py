@@ -279,7 +279,7 @@ class _Pages:
 
     def _tables(self, account: Account) -> list[tuple[str, str, Mapping[str, str], str]]:
         site, switches = self._stand_ins[account.vendor].site, account.switches
-        return [
+        tables = [
             ("at_consent", "On the sign-in page", site.consent_failures, switches.at_consent),
             ("at_token", "When access is refreshed", site.token_failures, switches.at_token),
             (
@@ -289,6 +289,7 @@ class _Pages:
                 switches.at_send,
             ),
         ]
+        return [row for row in tables if row[2]]
 
     def _account(self, form: Mapping[str, str]) -> Account:
         account = self._world.accounts.find(Vendor(form.get("vendor", "")), form.get("email", ""))

@@ -15,12 +15,20 @@ from replysequence.sandbox import (
     pages,
     resend,
     salesforce,
+    zoom,
 )
 from replysequence.sandbox.connection import BreakableProtocol
 from replysequence.sandbox.site import StandIn
 from replysequence.sandbox.world import World
 
-VENDORS = (google.stand_in, microsoft.stand_in, resend.stand_in, hubspot.stand_in, salesforce.stand_in)
+VENDORS = (
+    google.stand_in,
+    microsoft.stand_in,
+    zoom.stand_in,
+    resend.stand_in,
+    hubspot.stand_in,
+    salesforce.stand_in,
+)
 """Every vendor on the port; their real paths do not collide."""
 
 
