@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute
 
+from replysequence.sandbox import graph_access
 from replysequence.sandbox import microsoft_errors as errors
-from replysequence.sandbox import microsoft_graph
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Endpoint, Fault
+from replysequence.sandbox.graph_access import Access
 from replysequence.sandbox.microsoft_admin_consent import AdminConsent
 from replysequence.sandbox.microsoft_authorize import APPLICATION, CONSENT_FAILURES, Authorization
 from replysequence.sandbox.microsoft_directory import Directory
@@ -39,10 +40,11 @@ def stand_in(world: World) -> StandIn:
     keys = {False: world.keys[Vendor.MICROSOFT], True: SigningKey("microsoft-sandbox-personal-1")}
     authorization = Authorization(world, directory)
     token_endpoint = TokenEndpoint(world, directory, keys)
-    graph = Graph(world)
+    access = Access(world)
+    graph = Graph(world, access)
 
     async def account_of(request: Request) -> str | None:
-        return await graph.account_of(request) or await token_endpoint.account_of(request)
+        return await access.account_of(request) or await token_endpoint.account_of(request)
 
     def failure(endpoint: Endpoint, fault: Fault) -> Response:
         return _failure(world, endpoint, fault)
@@ -73,7 +75,7 @@ def _failure(world: World, endpoint: Endpoint, fault: Fault) -> Response:
         case Endpoint.TOKEN | Endpoint.KEYS:
             return _token_failure(world, fault)
         case _:
-            return microsoft_graph.failure(fault)
+            return graph_access.failure(fault)
 
 
 def _page_failure(world: World, fault: Fault) -> Response:

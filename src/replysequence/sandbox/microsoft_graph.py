@@ -7,21 +7,18 @@ Source: Microsoft Graph "user: sendMail", "Error responses", "Throttling limits"
 import asyncio
 import json
 import secrets
-import uuid
-from collections import Counter, defaultdict, deque
-from datetime import datetime, timedelta
+from collections import Counter
 from email.headerregistry import Address
 from email.utils import format_datetime
-from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from replysequence.sandbox import graph_reading, headers
 from replysequence.sandbox.accounts import Account, Vendor
-from replysequence.sandbox.credentials import AccessToken
-from replysequence.sandbox.faults import Endpoint, Fault, Phase
+from replysequence.sandbox.faults import Endpoint
+from replysequence.sandbox.graph_access import ACCESS_DENIED, FAULTS, Access, Throttled, error, trace_of
 from replysequence.sandbox.graph_message import GraphMail, GraphRefusal, read_json, read_mime
 from replysequence.sandbox.graph_reading import MAY_READ
 from replysequence.sandbox.microsoft_directory import pairwise_subject
@@ -29,8 +26,6 @@ from replysequence.sandbox.site import Site
 from replysequence.sandbox.world import SEND_ID_HEADER, World
 
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
-REQUESTS_PERIOD = timedelta(minutes=10)
-"""Graph counts the requests of an app to a mailbox over ten minutes."""
 DAILY_MESSAGES = {False: 10_000, True: 300}
 """Messages in 24 hours, by whether the account is personal. Outlook.com publishes no number: 300 is usual."""
 
@@ -41,9 +36,7 @@ SEND_REFUSALS = {
         "MailboxNotEnabledForRESTAPI",
         "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
     ),
-    "access_denied": GraphRefusal(
-        403, "ErrorAccessDenied", "Access is denied. Check credentials and try again."
-    ),
+    "access_denied": ACCESS_DENIED,
     "send_as_denied": GraphRefusal(
         403,
         "ErrorSendAsDenied",
@@ -87,21 +80,14 @@ SEND_FAILURES = {
 }
 """What `Switches.at_send` may name."""
 
-_FAULTS = {
-    401: ("InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
-    429: ("ApplicationThrottled", "Application is over its MailboxConcurrency limit."),
-    500: ("ErrorInternalServerError", "An internal server error occurred. The operation failed."),
-    503: ("ErrorServerBusy", "The server cannot service this request right now. Try again later."),
-}
-
 
 class Graph:
     """`/v1.0/me`, its sendMail and its Sent folder, and the OpenID userinfo endpoint that lives on the same host."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, access: Access) -> None:
         self._world = world
+        self._access = access
         self._in_flight: Counter[str] = Counter()
-        self._requests: defaultdict[str, deque[datetime]] = defaultdict(deque)
 
     def routes(self, site: Site) -> list[BaseRoute]:
         """Every route of Graph that the sandbox has."""
@@ -120,7 +106,7 @@ class Graph:
     async def send_mail(self, request: Request) -> Response:
         """`POST /v1.0/me/sendMail`: 202 and nothing else, or an error."""
         try:
-            account = self._authorize(request, "Mail.Send").account
+            account = self._access.authorize(request, "Mail.Send").account
             body = await _read(request)
             self._admit(account)
         except GraphRefusal as refusal:
@@ -136,17 +122,17 @@ class Graph:
     async def messages(self, request: Request) -> Response:
         """`GET /v1.0/me/mailFolders/sentitems/messages`: what `$filter` finds there. Needs a permission to read."""
         try:
-            token = self._authorize(request, *MAY_READ)
-            self._count(token.account)
+            token = self._access.authorize(request, *MAY_READ)
+            self._access.count(token.account)
             found = graph_reading.find(request, token, self._world.found_in_sent(token.account))
         except GraphRefusal as refusal:
             return error(request, refusal)
-        return JSONResponse(found, headers=_trace(request))
+        return JSONResponse(found, headers=trace_of(request))
 
     async def me(self, request: Request) -> Response:
         """`GET /v1.0/me`: the profile; `$select` narrows it. Needs User.Read."""
         try:
-            account = self._authorize(request, "User.Read").account
+            account = self._access.authorize(request, "User.Read").account
         except GraphRefusal as refusal:
             return error(request, refusal)
         profile = {
@@ -160,12 +146,12 @@ class Graph:
         wanted = request.query_params.get("$select", "").replace(" ", "").split(",")
         shown = profile if wanted == [""] else {name: profile[name] for name in wanted if name in profile}
         context = {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users/$entity"}
-        return JSONResponse(context | shown, headers=_trace(request))
+        return JSONResponse(context | shown, headers=trace_of(request))
 
     async def userinfo(self, request: Request) -> Response:
         """`GET /oidc/userinfo`: what the id_token says, by the scopes of the access token."""
         try:
-            token = self._authorize(request, "openid")
+            token = self._access.authorize(request, "openid")
         except GraphRefusal as refusal:
             return error(request, refusal)
         account = token.account
@@ -179,42 +165,14 @@ class Graph:
             }
         if "email" in token.scopes and account.has_mail_attribute:
             info["email"] = account.email
-        return JSONResponse(info, headers=_trace(request))
-
-    async def account_of(self, request: Request) -> str | None:
-        """The account whose bearer token the request carries."""
-        token = self._world.credentials.access_tokens.get(_bearer(request))
-        return token.account.email if token else None
-
-    def _authorize(self, request: Request, *scopes: str) -> AccessToken:
-        """The bearer token. Raises GraphRefusal: 401 without a usable one, 403 when it has none of `scopes`."""
-        shown = _bearer(request)
-        if self._world.credentials.access_tokens.get(shown) is None:
-            message = "CompactToken parsing failed with error code: 80049217"
-            raise GraphRefusal(401, "InvalidAuthenticationToken", message)
-        token = self._world.credentials.usable_access_token(shown)
-        if token is None or token.client is not self._world.microsoft_client:
-            raise GraphRefusal(401, *_FAULTS[401])
-        if not set(scopes) & set(token.scopes):
-            raise SEND_REFUSALS["access_denied"]
-        return token
-
-    def _count(self, account: Account) -> None:
-        """Count a request of any kind. Raises GraphRefusal when it is one too many."""
-        settings, now = self._world.settings[Vendor.MICROSOFT], self._world.clock.now()
-        requests = self._requests[account.email]
-        requests.append(now)
-        while requests[0] <= now - REQUESTS_PERIOD:
-            requests.popleft()
-        if len(requests) > settings.units_per_minute * REQUESTS_PERIOD / timedelta(minutes=1):
-            raise Throttled("Application is over its MailboxRequests limit.", seconds=60)
+        return JSONResponse(info, headers=trace_of(request))
 
     def _admit(self, account: Account) -> None:
         """Count a send. Raises GraphRefusal where the account is throttled, blocked or at its limit."""
         settings = self._world.settings[Vendor.MICROSOFT]
-        self._count(account)
+        self._access.count(account)
         if self._in_flight[account.email] >= settings.max_in_flight:
-            raise Throttled(_FAULTS[429][1], seconds=1)
+            raise Throttled(FAULTS[429][1], seconds=1)
         if account.switches.at_send in SEND_REFUSALS:
             raise SEND_REFUSALS[account.switches.at_send]
         limit = account.switches.daily_messages
@@ -230,7 +188,7 @@ class Graph:
         if latency:
             await asyncio.sleep(latency)
         self._deliver(account, mail)
-        return Response(status_code=202, headers=_trace(request))
+        return Response(status_code=202, headers=trace_of(request))
 
     def _deliver(self, account: Account, mail: GraphMail) -> None:
         sent_copy = self._stamp(account, mail)
@@ -266,67 +224,6 @@ class Graph:
             )
         replaced = {*first, "Auto-Submitted", "Return-Path", "Bcc", "Sender"}
         return headers.rewrite(mail.content, drop=replaced, first=first)
-
-
-class Throttled(GraphRefusal):
-    """429, with the whole seconds to wait."""
-
-    def __init__(self, message: str, *, seconds: int) -> None:
-        super().__init__(429, "ApplicationThrottled", message)
-        self.seconds = seconds
-
-
-def error(request: Request, refusal: GraphRefusal) -> Response:
-    """Graph's error envelope; a request that is too large gets a page of the front end instead."""
-    if refusal.status == 413:
-        return HTMLResponse("<html><body><h1>413 Request Entity Too Large</h1></body></html>", 413)
-    trace = _trace(request)
-    if isinstance(refusal, Throttled):
-        trace |= {"Retry-After": str(refusal.seconds), "RateLimit-Exceeded": "MailboxConcurrency"}
-    return _envelope(refusal.status, refusal.code, refusal.message, trace)
-
-
-def failure(fault: Fault) -> Response:
-    """What Graph answers when the fault menu says so: its envelope, or a web page from a gateway.
-
-    A Retry-After says that nothing was done, so a 503 after acceptance comes from a gateway and has none.
-    """
-    status, after = fault.menu.status, fault.menu.phase is Phase.AFTER
-    if status not in _FAULTS or (after and status == 503):
-        return HTMLResponse(
-            f"<html><body><h1>{status} {HTTPStatus(status).phrase}</h1></body></html>", status
-        )
-    trace = {"request-id": str(uuid.uuid4())}
-    if status in {429, 503}:
-        trace["Retry-After"] = str(fault.retry_after_seconds)
-    return _envelope(status, *_FAULTS[status], trace)
-
-
-def _envelope(status: int, code: str, message: str, trace: dict[str, str]) -> Response:
-    inner = {
-        "date": datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S"),
-        "request-id": trace["request-id"],
-        "client-request-id": trace.get("client-request-id", trace["request-id"]),
-    }
-    body = {"error": {"code": code, "message": message, "innerError": inner}}
-    return JSONResponse(body, status, headers=trace)
-
-
-def _trace(request: Request) -> dict[str, str]:
-    request_id = str(uuid.uuid4())
-    diagnostic = {
-        "ServerInfo": {"DataCenter": "Sandbox", "Slice": "E", "Ring": "1", "RoleInstance": "SANDBOX01"}
-    }
-    return {
-        "request-id": request_id,
-        "client-request-id": request.headers.get("client-request-id", request_id),
-        "x-ms-ags-diagnostic": json.dumps(diagnostic),
-    }
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 async def _read(request: Request) -> bytes:
