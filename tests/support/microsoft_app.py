@@ -190,3 +190,32 @@ def _kept(given: Mapping[str, str | None]) -> dict[str, str]:
 def bearer(access_token: str) -> dict[str, str]:
     """The Authorization header."""
     return {"Authorization": f"Bearer {access_token}"}
+
+
+def admin_allows(app: MicrosoftApp, *scopes: str, email: str = WORK) -> None:
+    """The administrator of the account's tenant approves `scopes` for everybody in it."""
+    tenant = app.account(email).tenant
+    form = {
+        "client_id": app.box.environment["MICROSOFT_CLIENT_ID"],
+        "redirect_uri": CALLBACK,
+        "scope": " ".join(scopes),
+        "tenant": tenant,
+        "decision": "accept",
+    }
+    answer = call("POST", app.url(f"/{tenant}/v2.0/adminconsent"), form=form)
+    assert "admin_consent=True" in answer.headers["Location"], answer.text
+
+
+def reading_token(app: MicrosoftApp, *scopes: str, email: str = WORK) -> str:
+    """An access token of `email` for these scopes, approved by an administrator where one must."""
+    if not app.account(email).is_personal:
+        admin_allows(app, *scopes, email=email)
+    return str(
+        app.connect(email, scope=" ".join(["openid profile email offline_access", *scopes]))["access_token"]
+    )
+
+
+def graph_get(app: MicrosoftApp, token: str, path: str, *, prefer: str = "") -> Answer:
+    """GET a path of Graph below `/v1.0`, or a whole link that it handed out."""
+    url = path if path.startswith("http") else app.box.environment["GRAPH_API_URL"] + path
+    return call("GET", url, headers=bearer(token) | ({"Prefer": prefer} if prefer else {}))

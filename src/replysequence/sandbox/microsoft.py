@@ -1,4 +1,5 @@
-"""Microsoft's stand-in: Entra ID and the part of Graph that sends mail, at their real paths.
+"""Microsoft's stand-in: Entra ID, and the parts of Graph that send mail, show the calendar and know of calls in Teams,
+at their real paths.
 
 There is no route that revokes a token, because Microsoft has none.
 """
@@ -12,6 +13,8 @@ from replysequence.sandbox import microsoft_errors as errors
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.faults import Endpoint, Fault
 from replysequence.sandbox.graph_access import Access
+from replysequence.sandbox.graph_calendar import GraphCalendar
+from replysequence.sandbox.graph_teams import GraphTeams
 from replysequence.sandbox.microsoft_admin_consent import AdminConsent
 from replysequence.sandbox.microsoft_authorize import APPLICATION, CONSENT_FAILURES, Authorization
 from replysequence.sandbox.microsoft_directory import Directory
@@ -63,6 +66,8 @@ def stand_in(world: World) -> StandIn:
         *AdminConsent(world, directory).routes(),
         *token_endpoint.routes(site),
         *graph.routes(site),
+        *GraphCalendar(world, access).routes(site),
+        *GraphTeams(world, access).routes(site),
         *Metadata(world, directory, keys).routes(site),
     ]
     return StandIn(site=site, routes=routes)

@@ -27,9 +27,13 @@ PERMISSIONS = {
     "Mail.ReadBasic": "Read your basic mail",
     "Mail.Read": "Read your mail",
     "Mail.ReadWrite": "Read and write access to your mail",
+    "Calendars.ReadBasic": "Read the basic details of your calendars",
     "Calendars.Read": "Read your calendars",
+    "Calendars.ReadWrite": "Have full access to your calendars",
     "OnlineMeetings.Read": "Read your online meetings",
+    "OnlineMeetings.ReadWrite": "Read and create your online meetings",
     "OnlineMeetingTranscript.Read.All": "Read all transcripts of online meetings",
+    "OnlineMeetingArtifact.Read.All": "Read the attendance and other artifacts of your online meetings",
 }
 """Scope → the sentence of the consent page."""
 
@@ -38,12 +42,18 @@ ADMIN_ONLY = frozenset(
         "Mail.ReadBasic",
         "Mail.Read",
         "Mail.ReadWrite",
+        "Calendars.ReadBasic",
         "Calendars.Read",
+        "Calendars.ReadWrite",
         "OnlineMeetings.Read",
+        "OnlineMeetings.ReadWrite",
         "OnlineMeetingTranscript.Read.All",
+        "OnlineMeetingArtifact.Read.All",
     }
 )
-"""What the Microsoft-managed consent policy keeps from users of work accounts; not `Mail.Send`."""
+"""What the Microsoft-managed consent policy keeps from users of work accounts, not `Mail.Send`; or what only an
+administrator may ever grant.
+"""
 
 _CANONICAL = {name.lower(): name for name in PERMISSIONS}
 _SHARED_SEGMENTS = frozenset({"common", "organizations", "consumers"})

@@ -21,9 +21,13 @@ TOMAS = Guest(email="tomas@oliveira-logistica.example", name="Tomás Oliveira", 
 PRIYA = Guest(email="priya.raman@heliotrope.example", name="Priya Raman", answer=Answer.ACCEPTED)
 OMAR = Guest(email="omar.haddad@heliotrope.example", name="Omar Haddad", answer=Answer.TENTATIVE)
 SAM = Guest(email="sam.okafor@brightwave.example", name="Sam Okafor", answer=Answer.ACCEPTED)
-ROOM = Guest(
-    email="c_188fjord@resource.calendar.google.com", name="Fjord (8)", answer=Answer.ACCEPTED, is_room=True
-)
+PHONE = Guest(email="", name="+46 70 *** ** 12")
+"""Dialled in; nobody knows who it was."""
+ROOM = Guest(email="", name="Fjord (8)", answer=Answer.ACCEPTED, is_room=True)
+_ROOM_ADDRESSES: Final = {
+    Vendor.GOOGLE: "c_188fjord@resource.calendar.google.com",
+    Vendor.MICROSOFT: "fjord@contoso.example",
+}
 
 HOSTILE_TITLE: Final = (
     '<script>alert("title")</script> {{ 7 * 7 }} \u202etxt.exe\u202c 🎯 مرحبا\x07\x1b[31m'
@@ -97,7 +101,7 @@ CALLS: Final = (
         minutes=30,
         code="kfp-wqzn-dhe",
         uuid="Zy3vQk1nTfC7",
-        joined=(TOMAS, SAM),
+        joined=(TOMAS, SAM, PHONE),
         notes=Notes(overview="Tomás asks for the figures and an offer for 40 seats."),
         lines=(
             Line(3, PERSON, "Hello Tomás, here are the figures you asked for."),
@@ -115,7 +119,7 @@ CALLS: Final = (
         minutes=60,
         code="19:meeting_NTQ0ZDk4YzEtMzBjYS00ZDk5LTg2ZDItZjE4ODZkNmI3Y2Y3@thread.v2",
         uuid="7f3c1d52-9a64-4c0b-8d1e-2b7a90c4e6f1",
-        joined=(PRIYA, OMAR),
+        joined=(PRIYA, OMAR, PHONE),
         notes=None,
         lines=(
             Line(2, PRIYA.name, "We need the security review by the end of the month."),
@@ -253,7 +257,7 @@ def _events(owner: Account, meetings: Meetings, *, now: datetime) -> Iterator[Ev
                 call.title,
                 meeting.start,
                 minutes=call.minutes,
-                guests=(own, *call.guests),
+                guests=(own, *(_placed(guest, owner) for guest in call.guests)),
                 meeting=meeting,
                 description="Agenda:\n1. Where we are\n2. What comes next",
                 location=ROOM.name if ROOM in call.guests else "",
@@ -293,6 +297,11 @@ def _events(owner: Account, meetings: Meetings, *, now: datetime) -> Iterator[Ev
         description='<p onclick="alert(2)">Click <a href="javascript:alert(3)">here</a></p>',
     )
     yield from _series(owner, own, now=now)
+
+
+def _placed(guest: Guest, owner: Account) -> Guest:
+    """The guest; a room with the address that it has in this calendar."""
+    return replace(guest, email=_ROOM_ADDRESSES[owner.vendor]) if guest.is_room else guest
 
 
 def _series(owner: Account, own: Guest, *, now: datetime) -> Iterator[Event]:
