@@ -1,5 +1,5 @@
-"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, Gmail's send, list and get, and the calendar, at
-their real paths."""
+"""Google's stand-in: sign-in, tokens, keys, userinfo, revocation, Gmail's send, list and get, the calendar,
+and Meet's records, at their real paths."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from replysequence.sandbox import google_calendar
+from replysequence.sandbox import google_calendar, google_meet
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.carried import bearer, form_fields
 from replysequence.sandbox.credentials import AccessToken
@@ -24,6 +24,7 @@ from replysequence.sandbox.google_authorize import (
     issuer,
 )
 from replysequence.sandbox.google_calendar import GoogleCalendar
+from replysequence.sandbox.google_meet import GoogleMeet
 from replysequence.sandbox.google_token import (
     REFRESH_FAILURES,
     WRONG_SECRET,
@@ -33,6 +34,10 @@ from replysequence.sandbox.google_token import (
 from replysequence.sandbox.site import Site, StandIn
 from replysequence.sandbox.world import World
 
+_INSUFFICIENT_SCOPES = {
+    Endpoint.CALENDAR: google_calendar.INSUFFICIENT_SCOPES,
+    Endpoint.MEETINGS: google_meet.INSUFFICIENT_SCOPES,
+}
 _KEYS_CACHE = {"Cache-Control": "public, max-age=19800, must-revalidate, no-transform"}
 
 
@@ -66,6 +71,7 @@ def stand_in(world: World) -> StandIn:
             *gmail.routes(site),
             *reading.routes(site),
             *GoogleCalendar(world).routes(site),
+            *GoogleMeet(world).routes(site),
         ],
     )
 
@@ -79,7 +85,7 @@ def _failure(world: World, endpoint: Endpoint, fault: Fault) -> Response:
         case "invalid_client":
             return WRONG_SECRET.response()
         case "missing_scope":
-            return google_calendar.INSUFFICIENT_SCOPES.response()
+            return _INSUFFICIENT_SCOPES[endpoint].response()
         case "html":
             return HTMLResponse("<html><title>Sorry</title><body>Something else answers here.</body></html>")
         case _:
@@ -92,6 +98,8 @@ def _failure_with_status(world: World, endpoint: Endpoint, fault: Fault) -> Resp
         return failure_with_status(status, now=world.clock.now(), wait_seconds=fault.retry_after_seconds)
     if endpoint is Endpoint.CALENDAR:
         return google_calendar.failure_with_status(status)
+    if endpoint is Endpoint.MEETINGS:
+        return google_meet.failure_with_status(status)
     if endpoint is Endpoint.AUTHORIZE:
         return error_page(PageError(status, "server_error", "Something went wrong. Please try again later."))
     return _flat_failure(status)
