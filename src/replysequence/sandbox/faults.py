@@ -235,7 +235,7 @@ MENU: Final[dict[str, Kind]] = {
             action=Action.ANSWER,
             answer="missing_scope",
             words="says that a permission is missing (though it was granted)",
-            endpoints=_READING,
+            endpoints=(*_CRM, *_READING),
         ),
         Kind(
             name="sync_token_expired",
@@ -268,7 +268,6 @@ MENU: Final[dict[str, Kind]] = {
             words="shows an error page and never returns to the app",
             endpoints=_AUTHORIZE,
         ),
-        _said_by_a_crm("missing_scope", "says that the app was not granted what this takes"),
         _said_by_a_crm("locked", "says that somebody else is changing the record"),
         _said_by_a_crm("migrating", "says that the account is being moved"),
         _said_by_a_crm("limit_exceeded", "says that today's calls are used up"),

@@ -55,14 +55,6 @@ HUBSPOT_APP_ID = "2718281"
 SALESFORCE_CLIENT_ID = "3MVG9sandbox.replysequence.0123456789"
 SALESFORCE_CLIENT_SECRET = "salesforce-sandbox-client-secret"
 
-CALLBACKS = {
-    Vendor.GOOGLE: "/api/auth/gmail/callback",
-    Vendor.MICROSOFT: "/api/auth/outlook/callback",
-    Vendor.HUBSPOT: "/api/auth/hubspot/callback",
-    Vendor.SALESFORCE: "/api/auth/salesforce/callback",
-}
-"""Where an app of ours takes people back, for each vendor that has clients."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
@@ -115,6 +107,8 @@ PROVIDERS = {
     Vendor.GOOGLE: ("gmail", "google_calendar", "google_meet"),
     Vendor.MICROSOFT: ("outlook", "outlook_calendar", "teams"),
     Vendor.ZOOM: ("zoom",),
+    Vendor.HUBSPOT: ("hubspot",),
+    Vendor.SALESFORCE: ("salesforce",),
 }
 """What the app calls each vendor's services in the addresses of its callbacks."""
 
@@ -199,11 +193,7 @@ class World:
 
     def register_app(self, public_url: str) -> None:
         """Register the callbacks of an app at `public_url` for the seeded clients."""
-        base = public_url.rstrip("/")
         for client in self.credentials.clients.values():
-            client.redirect_uris.add(base + CALLBACKS[client.vendor])
-        clients = (self.google_client, self.microsoft_client, self.zoom_client)
-        for client in clients:
             client.redirect_uris.update(
                 f"{public_url.rstrip('/')}/api/auth/{provider}/callback"
                 for provider in PROVIDERS[client.vendor]
