@@ -372,6 +372,43 @@ async def test_granted_scopes_are_read_from_the_answer_and_absent_means_as_asked
     assert tokens.scopes == granted
 
 
+@pytest.mark.parametrize(
+    ("scopes", "granted"),
+    [(["openid", "send"], {"openid", "send"}), (["send", 7, None], {"send"}), ([], set())],
+)
+async def test_granted_scopes_may_come_as_a_list(*, scopes: list[object], granted: set[str]) -> None:
+    tokens, _ = await refresh(Provider(scope=None, scopes=scopes))
+
+    assert tokens.scopes == granted
+
+
+async def test_an_id_token_that_nobody_asked_for_is_not_looked_at() -> None:
+    provider = Provider(id_token="canary-of-somebody-else")
+    http = HttpClient()
+    async with Answering(provider) as server:
+        spec = a_spec(server.url, scopes=("send",), jwks_url="")
+        tokens = await oauth.exchange_code(
+            spec,
+            http,
+            code=CODE,
+            verifier=VERIFIER,
+            redirect_uri=CALLBACK,
+            nonce="our-nonce",
+            now=NOW,
+        )
+        await http.close()
+
+    assert tokens.claims is None
+    assert len(server.asked) == 1
+
+
+def test_a_space_in_an_authorization_url_is_never_a_plus() -> None:
+    url = oauth.authorization_url(a_spec(), redirect_uri=CALLBACK, state="s", nonce="n", challenge="c")
+
+    assert "scope=openid%20send" in url
+    assert "+" not in url
+
+
 async def test_an_exchange_without_an_id_token_proves_nobody() -> None:
     with pytest.raises(ConnectFailed) as caught:
         await exchange(Provider(id_token=None))

@@ -92,8 +92,8 @@ class Tokens:
 
     ``refresh_token`` is none when the answer had none: that never overwrites a stored one. ``claims`` are
     those of the validated id_token of a code exchange; none after a refresh, and where ``openid`` was not
-    asked for. ``told`` is whatever else the answer held. ``api_url`` is where this account's API is, where the
-    provider's answers tell.
+    asked for, even when one came. ``told`` is whatever else the answer held. ``api_url`` is where this account's API
+    is, where the provider's answers tell.
     """
 
     access_token: Secret
@@ -108,10 +108,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a call to an account's API takes. ``api_url`` is none where the provider has one for all accounts."""
+    """What a call to an account's API takes. ``api_url`` is none where the provider has one for all accounts;
+    ``subject`` is the account's own, as its :class:`Identity` had it.
+    """
 
     access_token: Secret
     api_url: str | None = None
+    subject: str = ""
 
 
 class ClientProof(StrEnum):
@@ -164,7 +167,8 @@ class OAuthSpec:
     """An OAuth provider as data (RFC 6749, RFC 7636, OpenID Connect Core).
 
     ``issuer`` is what ``iss`` must be; ``{tenantid}`` in it stands for the id_token's own ``tid``, a GUID.
-    ``other_issuers`` are further spellings that an id_token may have. ``scopes`` are asked for;
+    ``other_issuers`` are further spellings that an id_token may have. ``jwks_url`` is empty where no id_token is asked
+    for, which is to say no ``openid``. ``scopes`` are asked for;
     ``required_scopes`` (canonical names) must be granted, else the account is not connected.
     ``token_parameters`` go with every token request. ``token_url_for`` gives the token endpoint for
     refreshing an account of that issuer, where it is not ``token_url``. ``refused`` and ``turned_back`` turn

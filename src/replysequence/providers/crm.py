@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replysequence.domain.address import Address
+from replysequence.domain.plain_text import plain_text
 from replysequence.domain.report import Correction, LoggedEmail
 from replysequence.providers.base import Access, Connectable
 
@@ -69,3 +70,18 @@ class Crm(Connectable):
         self, access: Access, *, entry_id: str, email: LoggedEmail, correction: Correction
     ) -> None:
         """Tell an entry what became known later. Doing it again changes nothing."""
+
+
+def first_and_last_name(name: str) -> tuple[str, str]:
+    """A display name as a CRM keeps it: the last word, and what stands before it. Either may be empty."""
+    first, _, last = name.strip().rpartition(" ")
+    return (first, last) if first else (last, "")
+
+
+def bodies(email: LoggedEmail, *, most: int) -> tuple[str | None, str | None]:
+    """HTML and text of ``email`` with at most ``most`` characters each. An HTML that is longer would be cut within a
+    tag, so its plain form goes instead.
+    """
+    if email.html is not None and len(email.html) > most:
+        return None, (email.text or plain_text(email.html))[:most]
+    return email.html, None if email.text is None else email.text[:most]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from replysequence.domain.errors import ConnectFailed, TryLater
 from replysequence.domain.secret import Secret
@@ -71,7 +71,8 @@ def authorization_url(
         "code_challenge_method": "S256",
     }
     separator = "&" if "?" in spec.authorize_url else "?"
-    return f"{spec.authorize_url}{separator}{urlencode(parameters)}"
+    # A space as %20, which everybody reads: HubSpot's own client joins scopes so (checked 2026-11-22).
+    return f"{spec.authorize_url}{separator}{urlencode(parameters, quote_via=quote)}"
 
 
 def read_callback(spec: OAuthSpec, parameters: Sequence[tuple[str, str]]) -> Callback:
@@ -159,11 +160,11 @@ async def revoke(spec: OAuthSpec, http: HttpClient, *, token: Secret) -> bool:
 async def _claims(
     answer: Mapping[str, object], spec: OAuthSpec, http: HttpClient, *, nonce: str, now: datetime
 ) -> Mapping[str, object] | None:
+    if "openid" not in spec.scopes:
+        return None  # an id_token that nobody asked for proves nothing (HubSpot's answers may have one)
     id_token = answer.get("id_token")
     if isinstance(id_token, str) and id_token:
         return await validate(id_token, spec=spec, http=http, nonce=nonce, now=now)
-    if "openid" not in spec.scopes:
-        return None
     raise ConnectFailed(
         "The provider did not say who signed in. Nothing was connected. Please try again.",
         code="identity_invalid",
@@ -233,19 +234,30 @@ def _refusal(answer: Answer, body: Mapping[str, object]) -> TokenRefusal | None:
 def _read_tokens(
     answer: Mapping[str, object], spec: OAuthSpec, claims: Mapping[str, object] | None
 ) -> Tokens:
-    refresh_token, scope = answer.get("refresh_token"), answer.get("scope")
+    refresh_token = answer.get("refresh_token")
     api_url = answer.get(spec.api_url_field) if spec.api_url_field else None
     return Tokens(
         access_token=Secret(str(answer["access_token"])),
         expires_in=_seconds(answer.get("expires_in")) or spec.lifetime,
         refresh_token=Secret(refresh_token) if isinstance(refresh_token, str) and refresh_token else None,
         refresh_token_expires_in=_seconds(answer.get("refresh_token_expires_in")),
-        # Absent means "as asked" (RFC 6749 §5.1).
-        scopes=spec.canonical_scopes(scope if isinstance(scope, str) else " ".join(spec.scopes)),
+        scopes=spec.canonical_scopes(_granted(answer, spec)),
         claims=claims,
         told={name: value for name, value in answer.items() if name not in _SECRETS},
         api_url=api_url if isinstance(api_url, str) else None,
     )
+
+
+def _granted(answer: Mapping[str, object], spec: OAuthSpec) -> str:
+    """What was granted: `scope` as a text, or `scopes` as a list of texts (HubSpot, checked 2026-11-22). Neither means
+    "as asked" (RFC 6749 §5.1).
+    """
+    scope, scopes = answer.get("scope"), answer.get("scopes")
+    if isinstance(scope, str):
+        return scope
+    if isinstance(scopes, list):
+        return " ".join(each for each in scopes if isinstance(each, str))
+    return " ".join(spec.scopes)
 
 
 def _seconds(value: object) -> int | None:

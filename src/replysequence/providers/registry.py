@@ -9,14 +9,18 @@ from replysequence.providers.base import Category, Connectable, Mailbox, Provide
 from replysequence.providers.crm import Crm
 from replysequence.providers.gmail import Gmail
 from replysequence.providers.http import HttpClient
+from replysequence.providers.hubspot import HubSpot
 from replysequence.providers.looking import Searchable
 from replysequence.providers.outlook import Outlook
 from replysequence.providers.resend import Resend
+from replysequence.providers.salesforce import Salesforce
 
 PROVIDERS: tuple[type[Provider], ...] = (
     Gmail,
     Outlook,
     Resend,
+    HubSpot,
+    Salesforce,
 )
 
 

@@ -233,6 +233,15 @@ _SCOPES: Final[Mapping[str, str]] = {
     "mail.read": "Read your mail",
     "https://graph.microsoft.com/mail.read": "Read your mail",
     "user.read": "See your name and address",
+    "oauth": "Be installed in your HubSpot",
+    "crm.objects.contacts.read": "See your contacts",
+    "crm.objects.contacts.write": "Add contacts, and emails on them",
+    "sales-email-read": "See the emails that are logged on your contacts",
+    "crm.objects.owners.read": "See who owns which record",
+    "crm.objects.companies.read": "See your companies",
+    "crm.objects.deals.read": "See your deals",
+    "api": "Use the Salesforce API with your rights",
+    "refresh_token": "Stay connected until you disconnect",
 }
 
 
