@@ -109,7 +109,7 @@ MUTANTS = (
         name="lease without swap",
         breaks="tokens that came too late replace newer ones",
         file="storage/connection_tokens.py",
-        old="            _C.token_generation == seen.generation,\n",
+        old="            c.token_generation == seen.generation,\n",
         new="",
         killers=("tests/storage/test_connection_tokens.py::test_tokens_that_came_too_late_are_thrown_away",),
     ),

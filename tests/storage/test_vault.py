@@ -166,6 +166,8 @@ def test_every_table_with_a_secret_says_whose_row_it_is() -> None:
         "email_connections.refresh_token_encrypted",
         "oauth_attempts.code_verifier_encrypted",
         "oauth_attempts.nonce_encrypted",
+        "platform_connections.access_token_encrypted",
+        "platform_connections.refresh_token_encrypted",
     }
     for column in secret_columns():
         assert {"id", "user_id", "provider"} <= set(column.table.columns.keys())
