@@ -174,6 +174,20 @@ def test_switches_can_be_set_from_outside(hubspot: HubSpotApp) -> None:
     assert len(control(hubspot, "GET", "/salesforce").json["orgs"]) == 2
 
 
+def test_a_colleague_can_be_added_to_a_portal_and_to_an_org(
+    hubspot: HubSpotApp, salesforce: SalesforceApp
+) -> None:
+    sal = {"email": "sal@brightwave.example", "name": "Sal Eller"}
+    user = {**sal, "vendor": "hubspot", "subject": "5550404", "tenant": "24681357"}
+    other = {**sal, "vendor": "salesforce", "subject": "005gL0000000404QAA", "tenant": "00DgL0000000001UAA"}
+
+    assert [control(hubspot, "POST", "/accounts", each).status for each in (user, other)] == [201, 201]
+    assert hubspot.visit(sal["email"]).contact()
+    assert salesforce.visit(sal["email"]).id_of(MAYA)
+    for wrong in (user | {"tenant": "Brightwave"}, user | {"subject": ""}, other | {"tenant": ""}):
+        assert control(hubspot, "POST", "/accounts", wrong).status == 400
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

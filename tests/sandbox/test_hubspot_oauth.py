@@ -4,6 +4,7 @@ import pytest
 
 from replysequence.sandbox.accounts import Vendor
 from replysequence.sandbox.actions import act
+from replysequence.sandbox.faults import Endpoint, Fault
 from support.consent import NoRedirectError, approve, cancel
 from support.google_app import bearer
 from support.hubspot_app import CALLBACK, DANA, SCOPES, HubSpotApp, HubSpotVisit
@@ -174,6 +175,27 @@ def test_both_kinds_of_token_can_be_introspected(hubspot: HubSpotApp) -> None:
     assert (access["hub_domain"], access["expires_in"]) == ("brightwave.example", pytest.approx(1799, abs=1))
     assert (refresh["token_use"], refresh["hub_id"]) == ("refresh_token", 24681357)
     assert unknown == {"active": False}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "path"),
+    [
+        (Endpoint.TOKEN, "2026-09/token"),
+        (Endpoint.USERINFO, "2026-09/token/introspect"),
+        (Endpoint.REVOKE, "2026-09/token/revoke"),
+    ],
+)
+def test_every_endpoint_can_fail_and_says_so_in_both_vocabularies(
+    hubspot: HubSpotApp, endpoint: Endpoint, path: str
+) -> None:
+    token = hubspot.connect()["refresh_token"]
+    hubspot.box.world.faults.arm(
+        Fault(kind="refused_503", vendor=Vendor.HUBSPOT, endpoint=endpoint, account=DANA)
+    )
+    fields = {"token": token, "refresh_token": token, "grant_type": "refresh_token"}
+
+    assert refused(hubspot.oauth(path, **fields)) == (503, "temporarily_unavailable", "UNAVAILABLE")
+    assert hubspot.refresh(token).status == 200
 
 
 @pytest.mark.parametrize(("cascades", "status"), [(False, 200), (True, 401)])

@@ -86,10 +86,12 @@ def run_demo(port: int, sandbox_port: int, data: Path | None) -> None:
     help="The app whose redirect URIs are registered.",
 )
 @click.option(
-    "--ledger", type=click.Path(path_type=Path), help="Write each accepted message here, as JSON lines."
+    "--ledger",
+    type=click.Path(path_type=Path),
+    help="Write each accepted message and CRM record here, as JSON lines.",
 )
 def sandbox(port: int, app_url: str, ledger: Path | None) -> None:
-    """Run only the stand-ins of Google, Microsoft and Resend, for development and tests.
+    """Run only the stand-ins of the providers, for development and tests.
 
     Prints the settings that point an app at them.
     """

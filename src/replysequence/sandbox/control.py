@@ -185,6 +185,10 @@ class _Control:
         if set(given) - known != {"vendor"} or not all(isinstance(value, str) for value in given.values()):
             raise ValueError(f"An account has a vendor and {', '.join(sorted(known))}, each a text.")
         account = Account(**{**given, "vendor": Vendor(given["vendor"])})
+        if account.vendor is Vendor.HUBSPOT and not (account.tenant.isdigit() and account.subject.isdigit()):
+            raise ValueError("At HubSpot a portal (tenant) and a user (subject) are numbers.")
+        if account.vendor is Vendor.SALESFORCE and not account.tenant:
+            raise ValueError("At Salesforce a user (subject) belongs to an org (tenant).")
         return JSONResponse(_account(self._world.accounts.add(account)), 201)
 
     async def switch_account(self, request: Request) -> Response:

@@ -49,7 +49,7 @@ def _failure(endpoint: Endpoint, fault: Fault) -> Response:
     match endpoint:
         case Endpoint.AUTHORIZE:
             return hubspot_authorize.failure(fault)
-        case Endpoint.TOKEN | Endpoint.REVOKE:
+        case Endpoint.TOKEN | Endpoint.REVOKE | Endpoint.USERINFO:
             return hubspot_errors.oauth_failure(fault)
         case _:
             return hubspot_errors.failure(fault)

@@ -50,7 +50,12 @@ class HubSpotToken:
             path = f"/oauth/{version}/token"
             found += [
                 site.route(path, guard(self.token), methods=["POST"], endpoint=Endpoint.TOKEN),
-                Route(f"{path}/introspect", guard(self.introspect), methods=["POST"]),
+                site.route(
+                    f"{path}/introspect",
+                    guard(self.introspect),
+                    methods=["POST"],
+                    endpoint=Endpoint.USERINFO,
+                ),
                 site.route(f"{path}/revoke", guard(self.revoke), methods=["POST"], endpoint=Endpoint.REVOKE),
             ]
         for version in UNINSTALL_VERSIONS:
