@@ -1,20 +1,14 @@
 """Microsoft's own Python libraries connect, refresh and send against the sandbox: proof by clients not ours."""
 
 import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msal
 import pytest
 import requests
-from httpx import AsyncClient, AsyncHTTPTransport
 from kiota_abstractions.api_error import APIError
-from kiota_abstractions.authentication import AccessTokenProvider, AllowedHostsValidator
-from kiota_abstractions.authentication.base_bearer_token_authentication_provider import (
-    BaseBearerTokenAuthenticationProvider,
-)
 from kiota_abstractions.base_request_configuration import RequestConfiguration
 from msgraph.generated.models.body_type import BodyType
 from msgraph.generated.models.email_address import EmailAddress
@@ -25,15 +19,13 @@ from msgraph.generated.models.message import Message
 from msgraph.generated.models.recipient import Recipient
 from msgraph.generated.models.single_value_legacy_extended_property import SingleValueLegacyExtendedProperty
 from msgraph.generated.users.item.send_mail.send_mail_post_request_body import SendMailPostRequestBody
-from msgraph.graph_request_adapter import GraphRequestAdapter, options
-from msgraph.graph_service_client import GraphServiceClient
-from msgraph_core import GraphClientFactory
 
 from replysequence.providers.outlook import SEND_ID_PROPERTY
 from replysequence.sandbox.actions import act
 from replysequence.sandbox.headers import header_values
 from replysequence.sandbox.running import RunningSandbox, sandbox
 from support.consent import NoRedirectError, approve, cancel
+from support.graph_client import graph_http, graph_of
 from support.microsoft_app import CALLBACK, LOCKED_DOWN, PERSONAL, WORK, MicrosoftApp
 
 # Microsoft's kiota warns about itself while it is imported, and Graph's client imports late.
@@ -181,37 +173,6 @@ def test_a_wrong_redirect_uri_never_returns(box: RunningSandbox) -> None:
 
 def message_to(address: str) -> dict[str, Any]:
     return {"message": {"subject": "x", "toRecipients": [{"emailAddress": {"address": address}}]}}
-
-
-class KnownToken(AccessTokenProvider):
-    """Gives Graph's client the token that we have."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def get_authorization_token(
-        self, uri: str, additional_authentication_context: dict[str, Any] | None = None
-    ) -> str:
-        return self._token
-
-    def get_allowed_hosts_validator(self) -> AllowedHostsValidator:
-        return AllowedHostsValidator(["127.0.0.1"])
-
-
-@asynccontextmanager
-async def graph_http() -> AsyncIterator[AsyncClient]:
-    """An HTTP client with all the middleware of Graph's SDK, which forgets to close what it wraps."""
-    async with AsyncHTTPTransport() as transport:
-        client = AsyncClient(transport=transport)
-        yield GraphClientFactory.create_with_default_middleware(client=client, options=options)
-
-
-def graph_of(box: RunningSandbox, token: str, http: AsyncClient) -> GraphServiceClient:
-    """Microsoft's Graph client, led to the sandbox."""
-    provider = BaseBearerTokenAuthenticationProvider(KnownToken(token))
-    adapter = GraphRequestAdapter(provider, client=http)
-    adapter.base_url = box.environment["GRAPH_API_URL"]
-    return GraphServiceClient(request_adapter=adapter)
 
 
 def mail(to: str, **changes: Any) -> SendMailPostRequestBody:
