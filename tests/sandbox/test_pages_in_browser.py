@@ -10,6 +10,7 @@ from support.consent import approve
 from support.google_app import CONSUMER, MESSAGE, WORKSPACE, GoogleApp
 from support.hubspot_app import HubSpotApp
 from support.salesforce_app import DANA, MAYA, SalesforceApp
+from support.zoom_app import ZoomApp
 
 HTML = MESSAGE.replace(
     b"\r\n\r\nThank you",
@@ -37,11 +38,18 @@ def paths(app: GoogleApp, message: str) -> list[str]:
         f"/messages/{message}",
         f"/messages/{message}?view=details",
         f"/messages/{message}?view=headers",
+        "/calendars",
+        f"/calendars/google/{WORKSPACE}?week=-1",
+        f"/calendars/google/{WORKSPACE}",
+        "/meetings/kick-off",
+        "/meetings/security",
         "/faults",
         "/people",
         authorize(),
         authorize(login_hint=WORKSPACE),
         authorize(client_id="nobody"),
+        ZoomApp(app.box).authorize_url().removeprefix(app.box.base_url),
+        ZoomApp(app.box).authorize_url(client_id="nobody").removeprefix(app.box.base_url),
         *crm_paths(app),
     ]
 
@@ -143,6 +151,17 @@ def test_a_person_allows_salesforce_without_script(app: GoogleApp, open_page: Op
     page = open_page(javascript=False)
     page.goto(SalesforceApp(app.box).authorize_url())
     page.get_by_role("button", name=DANA).click()
+    with page.expect_request("http://localhost:8000/**") as request:
+        page.get_by_role("button", name="Allow").click()
+
+    assert "code=" in request.value.url
+
+
+def test_a_person_allows_the_app_at_zoom_without_script(app: GoogleApp, open_page: OpenPage) -> None:
+    page = open_page(javascript=False)
+    page.goto(ZoomApp(app.box).authorize_url())
+    page.get_by_role("button", name=WORKSPACE).click()
+    assert page.get_by_text("View a meeting's summary").is_visible()
     with page.expect_request("http://localhost:8000/**") as request:
         page.get_by_role("button", name="Allow").click()
 

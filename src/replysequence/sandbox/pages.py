@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from replysequence.sandbox.accounts import CRMS, Account, Vendor
 from replysequence.sandbox.actions import ACTIONS, act, switch
+from replysequence.sandbox.calendar_pages import CalendarPages
 from replysequence.sandbox.crm_pages import tenants
 from replysequence.sandbox.faults import MENU, Endpoint, Fault, Kind
 from replysequence.sandbox.lags import lag_of
@@ -91,6 +92,7 @@ def routes(world: World, stand_ins: Mapping[Vendor, StandIn]) -> list[BaseRoute]
         Mount("/_sandbox/static", StaticFiles(directory=STATIC)),
         *(Route(path, handler, methods=["GET"]) for path, handler in gets),
         *(Route(path, _same_origin(handler), methods=["POST"]) for path, handler in posts),
+        *CalendarPages(world).routes(),
     ]
 
 
