@@ -208,6 +208,19 @@ async def test_a_contact_is_made_with_what_is_known(*, address: Address, fields:
         assert (made.kind, made.id, made.email) == ("Contact", "003000000000009AAA", address.email)
 
 
+async def test_nobody_is_made_a_second_time_nor_where_several_are_there() -> None:
+    async with a_stage() as stage:
+        stage.org.records["Lead"] = [contact("00QA")]
+        there = await stage.salesforce.create_person(stage.access, address=BOB)
+        assert (there.kind, there.id) == ("Lead", "00QA")
+
+        stage.org.records["Contact"] = [contact("003A"), contact("003B")]
+        with pytest.raises(Rejected) as caught:
+            await stage.salesforce.create_person(stage.access, address=BOB)
+        assert caught.value.code == "ambiguous"
+        assert stage.written() == []
+
+
 async def test_a_duplicate_rule_leads_to_who_has_this_very_address_or_to_nobody() -> None:
     async with a_stage() as stage:
         stage.org.instead["POST"] = Says(400, [{"errorCode": "DUPLICATES_DETECTED", "message": "canary"}])
@@ -215,9 +228,20 @@ async def test_a_duplicate_rule_leads_to_who_has_this_very_address_or_to_nobody(
             await stage.salesforce.create_person(stage.access, address=BOB)
         assert caught.value.code == "duplicate"
 
-        stage.org.records["Lead"] = [contact("00QA")]
-        found = await stage.salesforce.create_person(stage.access, address=BOB)
-        assert (found.kind, found.id) == ("Lead", "00QA")
+
+async def test_whom_somebody_else_adds_at_the_same_moment_is_taken() -> None:
+    async with a_stage() as stage:
+
+        def answer(asked: Asked) -> Says:
+            if asked.method == "POST":
+                stage.org.records["Contact"] = [contact("003A")]
+                return Says(
+                    400, [{"errorCode": "DUPLICATES_DETECTED", "message": "Use one of these records?"}]
+                )
+            return stage.org(asked)
+
+        stage.server.answer = answer
+        assert (await stage.salesforce.create_person(stage.access, address=BOB)).id == "003A"
 
 
 async def test_a_message_is_written_once_with_records_by_id_and_strangers_by_address() -> None:

@@ -29,6 +29,7 @@ from replysequence.providers.base import (
 from replysequence.providers.calling import Caller
 from replysequence.providers.crm import Crm, Entry, Person, first_and_last_name
 from replysequence.providers.http import Answer
+from replysequence.providers.meanings import Meaning
 from replysequence.providers.salesforce_email import (
     CONTACT,
     EMAIL,
@@ -42,6 +43,7 @@ from replysequence.providers.salesforce_email import (
 )
 from replysequence.providers.salesforce_host import instance_of
 from replysequence.providers.salesforce_meanings import (
+    AMBIGUOUS,
     DUPLICATE,
     NO_EMAIL_MESSAGE,
     NO_ID,
@@ -141,24 +143,24 @@ class Salesforce(Crm):
         return None
 
     async def find_people(self, access: Access, *, emails: Sequence[str]) -> list[Person]:
-        found = [await self._find_person(access, email) for email in emails]
-        return [each for each in found if each is not None]
+        found = [await self._alike(access, email) for email in emails]
+        return [alike[0] for alike in found if len(alike) == 1]
 
     async def create_person(self, access: Access, *, address: Address) -> Person:
+        there = await self._alike(access, address.email)
+        if there:
+            return _only(there, otherwise=AMBIGUOUS)
         first, last = first_and_last_name(address.name)
         first, last = (first, last) if last else ("", first or address.email.partition("@")[0])
         fields = {"LastName": last[:80], "Email": address.email} | (
             {"FirstName": first[:40]} if first else {}
         )
         answer = await self._create(access, CONTACT, fields, expected=(400,))
-        if answer.status == 400:
-            if "DUPLICATES_DETECTED" not in codes_of(answer):
-                raise self._api.refusal(answer)
+        if "DUPLICATES_DETECTED" in codes_of(answer):
             # The rule may go by a name alone: only who has this very address is meant.
-            person = await self._find_person(access, address.email)
-            if person is None:
-                raise DUPLICATE.as_error(status=answer.status)
-            return person
+            return _only(await self._alike(access, address.email), otherwise=DUPLICATE)
+        if answer.status == 400:
+            raise self._api.refusal(answer)
         name = " ".join(filter(None, (first, last)))
         return self._person(access, CONTACT, _made(answer), address.email, name)
 
@@ -225,8 +227,10 @@ class Salesforce(Crm):
     def _instance(self, access: Access) -> str:
         return instance_of(access.api_url, login_url=self._login_url)
 
-    async def _find_person(self, access: Access, email: str) -> Person | None:
-        """A contact, else a lead that is still one. Of several with this address, the one that is this user's own."""
+    async def _alike(self, access: Access, email: str) -> list[Person]:
+        """The contacts with this address, else the leads that are still leads; of several only the one that is this
+        user's own. More than one: which is meant is open.
+        """
         own = access.subject.rpartition(":")[2]
         for kind, further in _PEOPLE.items():
             query = select(
@@ -235,15 +239,12 @@ class Salesforce(Crm):
             records = await self._query(access, query)
             alike = [each for each in records if str(each.get("Email")).casefold() == email.casefold()]
             owned = [each for each in alike if own and str(each.get("OwnerId"))[:15] == own[:15]]
-            for candidates in (alike, owned):
-                record_id = provider_id(candidates[0].get("Id")) if len(candidates) == 1 else None
-                if record_id is not None:
-                    return self._person(
-                        access, kind, record_id, email, account_name(candidates[0].get("Name"))
-                    )
             if alike:
-                return None  # which one is meant is open
-        return None
+                return [
+                    self._person(access, kind, str(each.get("Id")), email, account_name(each.get("Name")))
+                    for each in (owned if len(owned) == 1 else alike)
+                ]
+        return []
 
     def _person(self, access: Access, kind: str, record_id: str, email: str, name: str) -> Person:
         return Person(kind, record_id, email, name, self._url(access, kind, record_id))
@@ -322,6 +323,12 @@ class Salesforce(Crm):
 
 def _canonical(text: str) -> frozenset[str]:
     return frozenset("refresh_token" if scope == "offline_access" else scope for scope in text.split())
+
+
+def _only(people: list[Person], *, otherwise: Meaning) -> Person:
+    if len(people) != 1:
+        raise otherwise.as_error(status=200)
+    return people[0]
 
 
 def _made(answer: Answer) -> str:

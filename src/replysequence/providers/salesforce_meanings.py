@@ -34,6 +34,12 @@ DUPLICATE = Meaning(
     "A duplicate rule of your Salesforce takes this person for one that is there already, under another address. Add "
     "the address to that record, or make the new one in Salesforce itself.",
 )
+AMBIGUOUS = Meaning(
+    Rejected,
+    "ambiguous",
+    "Several records in your Salesforce have this address, and none or more than one is yours. Merge them there, or "
+    "make one yours.",
+)
 NOTHING_TO_CHANGE = Meaning(
     Rejected,
     "nothing_to_change",
