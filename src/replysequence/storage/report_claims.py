@@ -220,10 +220,9 @@ def claim(connection: Connection, *, incarnation: str, room: Mapping[str, int], 
             chosen[row.connection_id] = row
     free = connection.execute(_LOCK, {"ids": list(chosen)}).scalars().all() if chosen else []
     taken = []
-    for row in (chosen[connection_id] for connection_id in free):
-        values = {"of": row.send_id, "at_crm": row.connection_id, "me": incarnation, "at": at}
-        if connection.execute(_TAKE, values).rowcount == 1:
-            this = {"of": row.send_id, "at_crm": row.connection_id}
+    for first in (chosen[connection_id] for connection_id in free):
+        this = {"of": first.send_id, "at_crm": first.connection_id}
+        if connection.execute(_TAKE, this | {"me": incarnation, "at": at}).rowcount == 1:
             taken.append(_claimed(connection.execute(_TAKEN, this).one()))
     return Round(taken, min(again_at, default=None))
 

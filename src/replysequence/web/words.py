@@ -184,7 +184,8 @@ EVENT_TONES: Final[Mapping[Kind, str]] = {
 class CategoryWords:
     """A section of the integrations page. ``absent`` is what it says while this version has no provider for it.
 
-    ``lost`` says that a permission is gone, and ``meanwhile`` what that means until the account is connected again.
+    ``lost`` says that a permission is gone, and ``meanwhile`` what that means until the account is connected again;
+    ``connected`` is said once it is.
     """
 
     title: str
@@ -192,6 +193,7 @@ class CategoryWords:
     absent: str
     lost: str = "The permission is no longer valid."
     meanwhile: str = "Nothing is read from it until then."
+    connected: str = ""
 
 
 CATEGORIES: Final[Mapping[str, CategoryWords]] = {
@@ -209,12 +211,14 @@ CATEGORIES: Final[Mapping[str, CategoryWords]] = {
         "No email provider is available in this version.",
         lost="The permission to send is no longer valid.",
         meanwhile="Messages from this address wait until then.",
+        connected="Your drafts can leave from it.",
     ),
     "crm": CategoryWords(
         "CRM",
         "Where every message you send is logged, once, on the person it went to.",
         "No CRM is available in this version.",
         meanwhile="What you send meanwhile is logged there afterwards. Sending does not wait for it.",
+        connected="What you send from now on is logged there.",
     ),
 }
 

@@ -11,6 +11,7 @@ from replysequence.services.connecting import Connected
 from replysequence.web.api.inputs import ProviderName
 from replysequence.web.callers import AtABrowser, TheCookies, TheServices, caller_or_none
 from replysequence.web.notices import Notice, Tone, go
+from replysequence.web.words import CATEGORIES
 
 INTEGRATIONS = "/settings/integrations"
 ELSEWHERE = "/not-connected"
@@ -95,7 +96,8 @@ def _success(connected: Connected) -> Notice:
     if connected.may_look is not None:
         return _about_looking(email, may_look=connected.may_look)
     again = " again" if connected.reconnected else ""
-    return Notice("good", f"{email} is connected{again}. Your drafts can leave from it.")
+    what_follows = CATEGORIES[connected.connection.category].connected
+    return Notice("good", f"{email} is connected{again}. {what_follows}".rstrip())
 
 
 def _about_looking(email: str, *, may_look: bool) -> Notice:
