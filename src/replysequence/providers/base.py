@@ -173,7 +173,8 @@ class OAuthSpec:
     ``token_parameters`` go with every token request. ``token_url_for`` gives the token endpoint for
     refreshing an account of that issuer, where it is not ``token_url``. ``refused`` and ``turned_back`` turn
     a refusal into the error that says what it means. ``api_url_field`` names what tells an account's own API,
-    and ``lifetime`` is how many seconds an access token is trusted when the answer does not say.
+    and ``lifetime`` is how many seconds an access token is trusted when the answer does not say. ``names_scopes`` is
+    false where the registration at the provider says which scopes are asked for, and the request does not.
     """
 
     client_id: str
@@ -196,6 +197,7 @@ class OAuthSpec:
     client_proof: ClientProof = ClientProof.BODY
     revoking_takes_proof: bool = False
     api_url_field: str | None = None
+    names_scopes: bool = True
     lifetime: int = CONSERVATIVE_LIFETIME
 
 

@@ -64,7 +64,7 @@ def authorization_url(
         "client_id": spec.client_id,
         "redirect_uri": redirect_uri,
         "response_type": "code",
-        "scope": " ".join(spec.scopes),
+        **({"scope": " ".join(spec.scopes)} if spec.names_scopes else {}),
         "state": state,
         "nonce": nonce,
         "code_challenge": challenge,

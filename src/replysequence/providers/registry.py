@@ -8,12 +8,15 @@ from replysequence.domain.pacing import Pace, Rate
 from replysequence.providers.base import Category, Connectable, Mailbox, Provider, Relay, Values, Variable
 from replysequence.providers.crm import Crm
 from replysequence.providers.gmail import Gmail
+from replysequence.providers.google_calendar import GoogleCalendar
 from replysequence.providers.http import HttpClient
 from replysequence.providers.hubspot import HubSpot
 from replysequence.providers.looking import Searchable
+from replysequence.providers.meetings import Meetings
 from replysequence.providers.outlook import Outlook
 from replysequence.providers.resend import Resend
 from replysequence.providers.salesforce import Salesforce
+from replysequence.providers.zoom import Zoom
 
 PROVIDERS: tuple[type[Provider], ...] = (
     Gmail,
@@ -21,6 +24,8 @@ PROVIDERS: tuple[type[Provider], ...] = (
     Resend,
     HubSpot,
     Salesforce,
+    Zoom,
+    GoogleCalendar,
 )
 
 
@@ -70,6 +75,14 @@ class Registry:
     def crms(self) -> list[Crm]:
         """Every CRM, configured or not."""
         return [each for each in self._providers.values() if isinstance(each, Crm)]
+
+    def place_of(self, links: Sequence[str]) -> str:
+        """Where a meeting with these links takes place, in the words of the platform that knows the first of them that
+        any platform knows; empty when none does.
+        """
+        platforms = [each for each in self._providers.values() if isinstance(each, Meetings)]
+        keys = (platform.join_key(link) for link in links for platform in platforms)
+        return next((key for key in keys if key), "")
 
     def relay(self) -> Relay | None:
         """The first relay that is configured, if any."""
