@@ -83,6 +83,7 @@ users = Table(
     Column("undo_seconds", Integer, nullable=False, server_default="10"),
     _moment("created_at"),
     _moment("updated_at"),
+    Column("signature", Text),  # HTML, cleaned
 )
 
 invitations = Table(
@@ -476,6 +477,78 @@ reports = Table(
         sqlite_where=text("claimed_by IS NOT NULL"),
         postgresql_where=text("claimed_by IS NOT NULL"),
     ),
+)
+
+meeting_sources = Table(
+    "meeting_sources",
+    metadata,
+    # How far a calendar or a meeting platform has been read.
+    Column(
+        "connection_id",
+        Id,
+        ForeignKey("platform_connections.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _user(),
+    Column("mark", Text),  # the provider's own; none when everything is to be read anew
+    _moment("read_until", nullable=True),  # the end of the time that was last read as a whole
+    _moment("read_at", nullable=True),  # when reading last came to an end
+    _moment("next_at"),
+    _id("claimed_by", nullable=True),
+    _moment("claimed_until", nullable=True),
+    Column("failures", Integer, nullable=False),
+    Column("reason", String(64)),
+    Column("problem", Text),
+    Index("ix_meeting_sources_user_id", "user_id"),
+)
+
+meeting_entries = Table(
+    "meeting_entries",
+    metadata,
+    _id(primary_key=True),
+    Column("connection_id", Id, ForeignKey("platform_connections.id", ondelete="CASCADE"), nullable=False),
+    _user(),
+    Column("source_id", Text, nullable=False),  # what the source calls it
+    _moment("starts_at"),
+    _moment("ends_at"),
+    Column("join_key", String(300), nullable=False),
+    Column("entry", Text, nullable=False),  # JSON of the rest of it
+    Column("aftermath", Text),  # JSON of what a platform knows since it is over; none until it was asked
+    _moment("asked_at", nullable=True),
+    _moment("seen_at"),
+    UniqueConstraint("connection_id", "source_id"),
+    Index("ix_meeting_entries_listed", "user_id", "starts_at"),
+)
+
+follow_ups = Table(
+    "follow_ups",
+    metadata,
+    Column("draft_id", Id, ForeignKey("drafts.id", ondelete="CASCADE"), primary_key=True),
+    _user(),
+    _id("meeting_id"),  # an entry's id; kept when its source goes
+    _moment("created_at"),
+    Index("ix_follow_ups_meeting", "user_id", "meeting_id"),
+)
+
+templates = Table(
+    "templates",
+    metadata,
+    _id(primary_key=True),
+    _user(),
+    Column("name", String(100), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    _moment("created_at"),
+    _moment("updated_at"),
+    Index(
+        "uq_templates_default",
+        "user_id",
+        unique=True,
+        sqlite_where=text("is_default"),
+        postgresql_where=text("is_default"),
+    ),
+    Index("ix_templates_user_id", "user_id"),
 )
 
 alerts = Table(
