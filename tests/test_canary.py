@@ -165,7 +165,15 @@ def lead_through_everything(program: Program, box: RunningSandbox, folder: Path)
     )
     program("POST", "/api/webhooks/resend", body=b"{}", headers={"svix-id": "a", "svix-signature": "v1,x"})
     program("POST", "/api/drafts", body=b'{"to": "\x00', headers={"Content-Type": "application/json"})
-    for path in ("/", "/sends", "/activity", "/settings/integrations", "/settings/api-keys", "/api/events"):
+    for path in (
+        "/",
+        "/drafts",
+        "/sends",
+        "/activity",
+        "/settings/integrations",
+        "/settings/api-keys",
+        "/api/events",
+    ):
         program("GET", path)
     for path in ("/api/integrations", "/api/sends", "/api/drafts", "/metrics", "/openapi.json", "/nowhere"):
         program("GET", path)

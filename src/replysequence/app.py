@@ -15,16 +15,20 @@ from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
+from replysequence.services.following_up import FollowingUp
 from replysequence.services.going_back import GoingBack
 from replysequence.services.history import History
 from replysequence.services.logbook import Logbook
 from replysequence.services.looking_up import LookingUp
+from replysequence.services.meetings import MeetingLists
 from replysequence.services.outcomes import Outcomes
+from replysequence.services.reading_meetings import ReadingMeetings
 from replysequence.services.reporting import Reporting
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
 from replysequence.services.telling import Telling
+from replysequence.services.templates import Templates
 from replysequence.services.tokens import PlatformTokens, Tokens
 from replysequence.services.watching import Watching
 from replysequence.settings import Settings
@@ -124,6 +128,14 @@ async def running(settings: Settings) -> AsyncIterator[App]:
         sending = Sending(database=database, registry=registry, outcomes=outcomes)
         disconnecting = Disconnecting(database=database, registry=registry, http=http, vault=opened)
         looking_up = LookingUp(database=database, registry=registry, tokens=tokens, outcomes=outcomes)
+        reading_meetings = ReadingMeetings(
+            database=database,
+            registry=registry,
+            tokens=PlatformTokens(
+                database=database, registry=registry, http=http, vault=opened, owner=incarnation.id
+            ),
+            owner=incarnation.id,
+        )
         services = Services(
             signing_in=SigningIn(database=database),
             connecting=Connecting(
@@ -137,6 +149,9 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             deciding=Deciding(database=database, sending=sending, outcomes=outcomes),
             history=History(database=database),
             logbook=Logbook(database=database, registry=registry),
+            meetings=MeetingLists(database=database, registry=registry),
+            following_up=FollowingUp(database=database, registry=registry, reading=reading_meetings),
+            templates=Templates(database=database),
             registry=registry,
             public_url=settings.public_url,
         )
@@ -168,6 +183,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             looking_up=looking_up,
             reporting=reporting,
             reporter=Reporter(database=database, reporting=reporting),
+            reading_meetings=reading_meetings,
             incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)

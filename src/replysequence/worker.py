@@ -13,6 +13,7 @@ from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.going_back import GoingBack
 from replysequence.services.looking_up import LookingUp
+from replysequence.services.reading_meetings import ReadingMeetings
 from replysequence.services.reporting import Reporting
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
@@ -44,6 +45,8 @@ LOOK_BACK_EVERY = 5.0
 """Seconds between two notes of how far the database has come, and two looks at its clock."""
 LOOK_UP_EVERY = 10.0
 """Seconds between two rounds of looking for sends of unknown outcome."""
+READ_MEETINGS_EVERY = 2.0
+"""Seconds between two looks whether a calendar or meeting platform is due to be read."""
 FINISH_WITHIN = 150.0
 """Seconds that running exchanges get at a stop: more than an answer is waited for. What takes still longer, such as
 a large file on a slow line, is broken off and becomes unknown."""
@@ -64,6 +67,7 @@ class Worker:
         looking_up: LookingUp,
         reporting: Reporting,
         reporter: Reporter,
+        reading_meetings: ReadingMeetings,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
@@ -73,6 +77,7 @@ class Worker:
         self._going_back = going_back
         self._disconnecting = disconnecting
         self._looking_up = looking_up
+        self._reading_meetings = reading_meetings
         self._telling = telling
         self._reporting = reporting
         self._reporter = reporter
@@ -94,6 +99,7 @@ class Worker:
             asyncio.create_task(_now_and_then(self._watch, every=WATCH_EVERY), name="watcher"),
             asyncio.create_task(_now_and_then(self._look_up, every=LOOK_UP_EVERY), name="looker"),
             asyncio.create_task(_now_and_then(self._look_back, every=LOOK_BACK_EVERY), name="historian"),
+            asyncio.create_task(_now_and_then(self._read_meetings, every=READ_MEETINGS_EVERY), name="reader"),
         ]
         try:
             while not self._stopping:
@@ -183,6 +189,9 @@ class Worker:
 
     async def _look_up(self) -> None:
         await self._looking_up.look()
+
+    async def _read_meetings(self) -> None:
+        await self._reading_meetings.read()
 
 
 async def _now_and_then(work: Callable[[], Awaitable[None]], *, every: float) -> None:

@@ -101,7 +101,7 @@ def test_a_draft_without_a_recipient_is_kept_but_not_sent(alice: AtTheBrowser) -
 
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.locator("#to-fault")).to_be_visible()
-    alice.open("/")
+    alice.open("/drafts")
     expect(page.get_by_role("link", name="To nobody")).to_be_visible()
     assert len(alice.app.box.world.ledger) == 0
 

@@ -36,7 +36,8 @@ LONG_SUBJECT = (
 )
 
 PAGES = {
-    "drafts": "/",
+    "meetings": "/",
+    "drafts": "/drafts",
     "new draft": "/drafts/new",
     "draft": "/drafts/{plain}",
     "draft with everything": "/drafts/{rich}",

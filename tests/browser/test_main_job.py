@@ -51,6 +51,8 @@ def test_a_newcomer_connects_gmail_and_sends(
     alice.connect_gmail()
     expect(alice.connection(WORK_GMAIL)).to_contain_text("Default")
     alice.open("/")
+    expect(page.get_by_role("heading", name="Your meetings appear here")).to_be_visible()
+    alice.open("/drafts")
     expect(page.get_by_role("heading", name="No drafts yet")).to_be_visible()
 
     alice.write(to=f"Maya Lindqvist <{CUSTOMER}>", subject=SUBJECT, text=TEXT)

@@ -48,7 +48,8 @@ def places(web: RunningApp) -> dict[str, str]:
     )
     connection = web.connection_id(alice, ACCOUNT)
     return {
-        "drafts": "/",
+        "meetings": "/",
+        "drafts": "/drafts",
         "new draft": "/drafts/new",
         "draft": f"/drafts/{draft['id']}",
         "sent draft": f"/drafts/{lost['id']}",

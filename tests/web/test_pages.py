@@ -266,7 +266,7 @@ def test_every_door_shows_whose_it_is(web: RunningApp, anonymous: Visitor) -> No
 def test_a_draft_is_deleted_after_a_question(alice: Visitor) -> None:
     path = write(alice, subject="Away with it")
     assert "Away with it" in page(alice, f"{path}/delete")
-    assert alice("POST", f"{path}/delete").headers["Location"] == "/"
+    assert alice("POST", f"{path}/delete").headers["Location"] == "/drafts"
     assert alice("GET", path).status == 404
 
 

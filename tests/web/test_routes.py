@@ -1,5 +1,6 @@
 """Every route there is: who may use it. A route that has no line here fails."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,9 @@ OWN_ONLY: dict[str, Any] = {
     "GET /api/reports": None,
     "GET /reports": None,
     "GET /": None,
+    "GET /meetings/list": None,
+    "POST /meetings/refresh": None,
+    "GET /drafts": None,
     "GET /drafts/new": None,
     "POST /drafts": None,
     "GET /sends": None,
@@ -79,6 +83,7 @@ NAMING_AN_OBJECT: dict[str, Any] = {
     "POST /drafts/{draft_id}/autosave": None,
     "GET /drafts/{draft_id}/preview": None,
     "GET /drafts/{draft_id}/delete": None,
+    "POST /meetings/{meeting_id}/follow-up": None,
     "GET /api/sends/{send_id}": None,
     "POST /api/sends/{send_id}/release": None,
     "PATCH /api/sends/{send_id}": {"send_at": IN_WINTER},
@@ -134,6 +139,7 @@ class Things:
     connection_id: str
     crm_id: str
     key_id: str
+    meeting_id: str
 
     def path(self, pattern: str) -> str:
         is_of_a_crm = any(part in pattern for part in ("/reports/", "/crm/", "/logging"))
@@ -143,6 +149,7 @@ class Things:
             send_id=self.send_id,
             connection_id=self.crm_id if is_of_a_crm else self.connection_id,
             key_id=self.key_id,
+            meeting_id=self.meeting_id,
             provider="gmail",
         )
 
@@ -182,7 +189,20 @@ def things(web: RunningApp, alice: Visitor) -> Things:
     crm = connect_crm(database, web.app.vault, alice.id)
     database.run(reports.add, [(alice.id, send["id"])], at=at)
     file_id = draft["attachments"][0]["id"]
-    return Things(alice, draft["id"], file_id, send["id"], connection_id, crm.id, key.id)
+    meeting_id = a_meeting(web, alice)
+    return Things(alice, draft["id"], file_id, send["id"], connection_id, crm.id, key.id, meeting_id)
+
+
+def a_meeting(web: RunningApp, who: Visitor) -> str:
+    """The id of a meeting that was, once a worker has read that person's calendar."""
+    web.connect(who, "google_calendar", "dana.reyes@gmail.example")
+    for _ in range(200):
+        found = web.do(web.app.services.meetings.list(who.id))
+        over = [line.meeting.id for line in found.items if line.can_be_followed_up]
+        if over:
+            return over[0]
+        time.sleep(0.1)
+    raise AssertionError("no meeting was read")
 
 
 def test_every_route_has_a_line_in_one_of_the_tables_and_only_one(web: RunningApp) -> None:

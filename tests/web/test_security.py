@@ -45,7 +45,15 @@ def test_no_page_has_anything_inline(alice: Visitor, anonymous: Visitor) -> None
     draft = made(
         alice("POST", "/api/drafts", json_body={"subject": "x", "html": "<p style='color:red'>x</p>"})
     )
-    pages = ["/", "/drafts/new", f"/drafts/{draft['id']}", "/sends", "/activity", "/settings/integrations"]
+    pages = [
+        "/",
+        "/drafts",
+        "/drafts/new",
+        f"/drafts/{draft['id']}",
+        "/sends",
+        "/activity",
+        "/settings/integrations",
+    ]
     pages += ["/settings/account", "/settings/api-keys", "/settings/people", "/nowhere"]
     texts = [alice("GET", path, headers={"Accept": "text/html"}).text for path in pages]
     for text in [*texts, anonymous("GET", "/sign-in").text]:

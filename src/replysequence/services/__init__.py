@@ -7,12 +7,15 @@ from replysequence.services.connecting import Connecting
 from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.drafting import Drafting
+from replysequence.services.following_up import FollowingUp
 from replysequence.services.history import History
 from replysequence.services.logbook import Logbook
 from replysequence.services.looking_up import LookingUp
+from replysequence.services.meetings import MeetingLists
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
+from replysequence.services.templates import Templates
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,9 @@ class Services:
     deciding: Deciding
     history: History
     logbook: Logbook
+    meetings: MeetingLists
+    following_up: FollowingUp
+    templates: Templates
     registry: Registry
     public_url: str
 

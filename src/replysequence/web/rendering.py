@@ -88,7 +88,7 @@ def _environment() -> Environment:
     environment.filters |= {"size": size, "people": people, "outward": outward, "crm_options": crm_options}
     environment.filters |= {"scopes": words.scopes_in_words, "reason": words.reason_in_words}
     environment.filters |= {each.__name__: each for each in (times.moment, times.exactly, times.about)}
-    environment.filters |= {"seconds_left": times.seconds_left}
+    environment.filters |= {"seconds_left": times.seconds_left, "lasting": times.lasting}
     return environment
 
 

@@ -23,6 +23,13 @@ def full(at: datetime, *, zone: tzinfo) -> str:
     return f"{local:%a} {local.day} {local:%b %Y}, {clock(at, zone=zone)}"
 
 
+def lasting(span: timedelta) -> str:
+    """``45 min``, ``1 h 30 min``."""
+    hours, minutes = divmod(round(span / timedelta(minutes=1)), 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes or not hours else ""]
+    return " ".join(part for part in parts if part)
+
+
 @pass_context
 def moment(context: Context, at: datetime) -> Markup:
     """``23 Nov 2026, 08:00``, with everything else about it as a tool tip."""

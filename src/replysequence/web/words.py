@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from replysequence.domain.event import Event, Kind
+from replysequence.domain.meeting import Response
 from replysequence.domain.report import ReportState
 from replysequence.domain.send import SCHEDULED, UNDO, Outcome, State
 
@@ -201,9 +202,13 @@ CATEGORIES: Final[Mapping[str, CategoryWords]] = {
         "Meeting platforms",
         "Where your meetings take place.",
         "No meeting platform is available in this version.",
+        connected="Your meetings there appear under Meetings.",
     ),
     "calendar": CategoryWords(
-        "Calendar", "Which meetings you had, and with whom.", "No calendar is available in this version."
+        "Calendar",
+        "Which meetings you had, and with whom.",
+        "No calendar is available in this version.",
+        connected="Your meetings appear under Meetings.",
     ),
     "email": CategoryWords(
         "Email accounts",
@@ -222,6 +227,15 @@ CATEGORIES: Final[Mapping[str, CategoryWords]] = {
     ),
 }
 
+
+RESPONSES: Final[Mapping[Response, str]] = {
+    Response.ACCEPTED: "accepted",
+    Response.TENTATIVE: "maybe",
+    Response.DECLINED: "declined",
+    Response.NONE: "",
+}
+"""What an attendee answered."""
+
 _SCOPES: Final[Mapping[str, str]] = {
     "openid": "See which account this is",
     "email": "See your email address",
@@ -231,6 +245,8 @@ _SCOPES: Final[Mapping[str, str]] = {
     "https://www.googleapis.com/auth/userinfo.profile": "See your name",
     "https://www.googleapis.com/auth/gmail.send": "Send mail as you",
     "https://www.googleapis.com/auth/gmail.metadata": "See who your mail is from and to, when, and its subjects",
+    "https://www.googleapis.com/auth/calendar.events.readonly": "See the events on your calendar",
+    "https://www.googleapis.com/auth/meetings.space.readonly": "See your meetings in Google Meet",
     "https://graph.microsoft.com/mail.send": "Send mail as you",
     "https://graph.microsoft.com/user.read": "See your name and address",
     "mail.send": "Send mail as you",

@@ -37,6 +37,8 @@ Uuid = Annotated[UUID, Path()]
 DraftId = Annotated[UUID, Path(description="The draft's id.")]
 SendId = Annotated[UUID, Path(description="The send's id.")]
 ConnectionId = Annotated[UUID, Path(description="The connection's id.")]
+MeetingId = Annotated[UUID, Path(description="The meeting's id.")]
+TemplateId = Annotated[UUID, Path(description="The template's id.")]
 AttachmentId = Annotated[UUID, Path(description="The attachment's id.")]
 ProviderName = Annotated[
     str, Path(max_length=32, pattern=r"^[a-z0-9_]+$", description="A provider's name, such as `gmail`.")

@@ -10,6 +10,7 @@ from replysequence.web.pages import (
     drafts,
     held,
     integrations,
+    meetings,
     people,
     preview,
     reports,
@@ -19,6 +20,7 @@ from replysequence.web.pages import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     signing_in.router,
+    meetings.router,
     drafts.router,
     preview.router,
     held.router,

@@ -30,8 +30,10 @@ _FIELD_BYTES = 4 * MAX_TEXT  # in UTF-8
 _MOST_FIELDS = 40
 
 
-@router.get("/")
-async def home(request: Request, services: TheServices, caller: SignedIn, before: Cursor = None) -> Response:
+@router.get("/drafts")
+async def list_drafts(
+    request: Request, services: TheServices, caller: SignedIn, before: Cursor = None
+) -> Response:
     page = await services.drafting.list(caller.id, before=before, limit=30)
     mailboxes = await _mailboxes(services, caller.id) if not page.items else ()
     return render(request, "drafts.html", page=page, first=before is None, connected=bool(mailboxes))
@@ -145,7 +147,7 @@ async def delete(
         await services.drafting.delete(caller.id, draft_id=str(draft_id))
     except Conflict as error:
         return go(f"/drafts/{draft_id}", cookies=cookies, notice=Notice("bad", error.message))
-    return go("/", cookies=cookies, notice=Notice("good", "The draft is deleted."))
+    return go("/drafts", cookies=cookies, notice=Notice("good", "The draft is deleted."))
 
 
 async def _kept(services: Services, user_id: str, *, draft: Draft, form: DraftForm) -> Draft:
