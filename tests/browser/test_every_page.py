@@ -60,6 +60,8 @@ PAGES = {
     "disconnect a CRM": "/settings/integrations/{crm}/disconnect",
     "integrations": "/settings/integrations",
     "disconnect": "/settings/integrations/{broken}/disconnect",
+    "templates": "/settings/templates",
+    "new template": "/settings/templates/new",
     "account": "/settings/account",
     "API keys": "/settings/api-keys",
     "people": "/settings/people",

@@ -76,3 +76,27 @@ def test_two_clicks_lead_from_a_finished_meeting_to_the_mail(
     assert (
         " ".join(fields["To"].split()) == f"Maya Lindqvist <{MAYA}>, Elin Berg <elin.berg@northwind.example>"
     )
+
+
+def test_a_template_is_written_and_seen_as_it_will_be(alice: AtTheBrowser) -> None:
+    page = alice.open("/settings/templates/new")
+    preview = page.frame_locator("iframe[title='Preview of the template']")
+    expect(preview.locator("body")).to_contain_text("Hi Maya,")
+    page.get_by_label("Subject").fill("{{ company }} – next steps")
+
+    expect(preview.locator("p.subject")).to_have_text("Northwind – next steps")
+    page.get_by_role("button", name="Save template").click()
+    expect(alice.notice).to_have_text("The template is saved.")
+    expect(page.get_by_role("listitem").filter(has_text="next steps")).to_contain_text("Default")
+
+
+def test_a_template_is_previewed_without_script(alice_without_script: AtTheBrowser) -> None:
+    page = alice_without_script.open("/settings/templates/new")
+    page.get_by_label("Subject").fill("{{ price }}")
+    page.get_by_role("button", name="Preview").click()
+    preview = page.frame_locator("iframe[title='Preview of the template']")
+    expect(preview.locator("body")).to_contain_text("There is no field called price.")
+
+    page.get_by_label("Subject").fill("{{ meeting_title }}")
+    page.get_by_role("button", name="Preview").click()
+    expect(preview.locator("p.subject")).to_have_text("Pilot kick-off")

@@ -27,6 +27,8 @@ _TOPICS = {
     "integrations": "Connected accounts",
     "sends": "Sends",
     "drafts": "Drafts and their files",
+    "meetings": "Meetings and their follow-ups",
+    "templates": "Templates and the signature",
     "events": "Events",
     "reports": "Reports to CRMs",
     "webhooks": "Webhooks",

@@ -48,6 +48,16 @@ OWN_ONLY: dict[str, Any] = {
     "GET /reports": None,
     "GET /": None,
     "GET /meetings/list": None,
+    "GET /api/meetings": None,
+    "GET /api/templates": None,
+    "POST /api/templates": {"name": "One", "html": "<p>Hi</p>"},
+    "GET /api/signature": None,
+    "PUT /api/signature": {"html": "<p>Me</p>"},
+    "GET /settings/templates": None,
+    "POST /settings/templates": None,
+    "GET /settings/templates/new": None,
+    "POST /settings/templates/preview": None,
+    "POST /settings/signature": None,
     "POST /meetings/refresh": None,
     "GET /drafts": None,
     "GET /drafts/new": None,
@@ -84,6 +94,12 @@ NAMING_AN_OBJECT: dict[str, Any] = {
     "GET /drafts/{draft_id}/preview": None,
     "GET /drafts/{draft_id}/delete": None,
     "POST /meetings/{meeting_id}/follow-up": None,
+    "POST /api/meetings/{meeting_id}/follow-up": None,
+    "GET /api/templates/{template_id}": None,
+    "PUT /api/templates/{template_id}": {"name": "Other", "html": "<p>Hi</p>"},
+    "GET /settings/templates/{template_id}": None,
+    "POST /settings/templates/{template_id}": "name=Other&html=Hi",
+    "POST /settings/templates/{template_id}/delete": None,
     "GET /api/sends/{send_id}": None,
     "POST /api/sends/{send_id}/release": None,
     "PATCH /api/sends/{send_id}": {"send_at": IN_WINTER},
@@ -111,6 +127,7 @@ NAMING_AN_OBJECT: dict[str, Any] = {
     "POST /settings/integrations/{connection_id}/stop-looking": None,
     "GET /settings/integrations/{connection_id}/disconnect": None,
     "DELETE /api/drafts/{draft_id}": None,
+    "DELETE /api/templates/{template_id}": None,
     "POST /drafts/{draft_id}/delete": None,
     "POST /api/integrations/{provider}/disconnect": {"connection_id": "{connection_id}"},
     "POST /settings/integrations/{connection_id}/disconnect": None,
@@ -140,6 +157,7 @@ class Things:
     crm_id: str
     key_id: str
     meeting_id: str
+    template_id: str
 
     def path(self, pattern: str) -> str:
         is_of_a_crm = any(part in pattern for part in ("/reports/", "/crm/", "/logging"))
@@ -150,6 +168,7 @@ class Things:
             connection_id=self.crm_id if is_of_a_crm else self.connection_id,
             key_id=self.key_id,
             meeting_id=self.meeting_id,
+            template_id=self.template_id,
             provider="gmail",
         )
 
@@ -190,7 +209,10 @@ def things(web: RunningApp, alice: Visitor) -> Things:
     database.run(reports.add, [(alice.id, send["id"])], at=at)
     file_id = draft["attachments"][0]["id"]
     meeting_id = a_meeting(web, alice)
-    return Things(alice, draft["id"], file_id, send["id"], connection_id, crm.id, key.id, meeting_id)
+    template = made(alice("POST", "/api/templates", json_body={"name": "Mine", "html": "<p>Hi</p>"}))
+    return Things(
+        alice, draft["id"], file_id, send["id"], connection_id, crm.id, key.id, meeting_id, template["id"]
+    )
 
 
 def a_meeting(web: RunningApp, who: Visitor) -> str:

@@ -11,6 +11,7 @@ from replysequence.domain.errors import Conflict, InvalidInput
 from replysequence.domain.message import Address, Attachment, Problem, media_type
 from replysequence.domain.plain_text import plain_text
 from replysequence.domain.send import State
+from replysequence.domain.template import unfilled
 from replysequence.providers.registry import Registry
 from replysequence.services.composing import LONG, aside, composed
 from replysequence.services.page import Page
@@ -85,7 +86,7 @@ class Drafting:
 
     async def create(self, user_id: str, *, content: DraftContent) -> Draft:
         """Keep a new draft. Raises :class:`InvalidInput` (too long, or a mailbox that is not there)."""
-        _require_sizes(content)
+        require_sizes(content)
         return await self._database.transaction(_create, user_id=user_id, content=content)
 
     async def update(
@@ -96,7 +97,7 @@ class Drafting:
         Raises :class:`NotFound`, :class:`InvalidInput`, and :class:`Conflict` when ``version`` is not the
         present one.
         """
-        _require_sizes(content)
+        require_sizes(content)
         return await self._database.transaction(
             _update, user_id=user_id, draft_id=draft_id, content=content, version=version
         )
@@ -180,6 +181,7 @@ class Drafting:
                     "html", "Parts that mail programs do not show, such as scripts, are left out.", "warning"
                 )
             )
+        problems += _fields_left(material.draft.content)
         return Preflight(
             via=route.via,
             via_title=self._registry.provider(route.via).title,
@@ -192,11 +194,25 @@ class Drafting:
         )
 
 
+def _fields_left(content: DraftContent) -> list[Problem]:
+    """Merge fields that a template has left in a draft because nothing was known to stand there."""
+    places = (("subject", content.subject), ("html", content.html or ""), ("text", content.text or ""))
+    return [
+        Problem(
+            place,
+            f"“{{{{ {field} }}}}” still stands there: nothing was known to put in its place. Write it, or take it out.",
+            "warning",
+        )
+        for place, text in places
+        for field in unfilled(text)
+    ]
+
+
 def _size(*parts: str | bytes | None) -> int:
     return sum(len(part.encode()) if isinstance(part, str) else len(part) for part in parts if part)
 
 
-def _require_sizes(content: DraftContent) -> None:
+def require_sizes(content: DraftContent) -> None:
     """Refuse what no mail has, before it is stored. What a provider takes is preflight's matter."""
     if content.text is not None and len(content.text) > MAX_TEXT:
         raise InvalidInput("text", "The text is longer than 2 million characters.")

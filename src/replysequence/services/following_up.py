@@ -16,6 +16,7 @@ from replysequence.domain.merge_values import company_of, day_of, first_names
 from replysequence.domain.template import BUILT_IN, Items, Markup, Template, Value, fill
 from replysequence.domain.wall_clock import zone
 from replysequence.providers.registry import Registry
+from replysequence.services.drafting import require_sizes
 from replysequence.services.meetings import follow_up_of, meeting_of
 from replysequence.services.reading_meetings import ReadingMeetings
 from replysequence.services.sanitizing import sanitize
@@ -75,7 +76,7 @@ class FollowingUp:
 
         Raises :class:`NotFound` (also for the template), and :class:`Conflict`: the meeting is still to come
         (``not_yet``), was called off (``cancelled``), or has a follow-up that ``written`` would not get into
-        (``follow_up_exists``, with its ``draft_id``).
+        (``follow_up_exists``, with its ``draft_id``); :class:`InvalidInput` when ``written`` is too long for a draft.
         """
         material = await self._database.read(
             _material, user_id=user_id, meeting_id=meeting_id, template_id=template_id
@@ -87,6 +88,7 @@ class FollowingUp:
         if written.html is None and written.text is None:
             notes, problem = await self._notes(material)
         content = _content(material, notes=notes, written=written)
+        require_sizes(content)
         draft, is_new = await self._database.transaction(
             _create, user_id=user_id, meeting=material.meeting, content=content
         )

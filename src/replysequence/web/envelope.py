@@ -32,7 +32,16 @@ SECONDS: Final = Histogram(
 _GONE = 499  # as other servers log it; no answer has it
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})
 _LOGGED_IDS = frozenset(
-    {"provider", "draft_id", "send_id", "connection_id", "attachment_id", "key_id", "meeting_id"}
+    {
+        "provider",
+        "draft_id",
+        "send_id",
+        "connection_id",
+        "attachment_id",
+        "key_id",
+        "meeting_id",
+        "template_id",
+    }
 )
 
 

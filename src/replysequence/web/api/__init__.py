@@ -9,8 +9,10 @@ from replysequence.web.api import (
     events,
     health,
     integrations,
+    meetings,
     reports,
     sends,
+    templates,
     webhooks,
 )
 
@@ -20,6 +22,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     sends.router,
     drafts.router,
     attachments.router,
+    meetings.router,
+    templates.router,
     events.router,
     reports.router,
     webhooks.router,

@@ -153,6 +153,30 @@ class DraftChange(DraftFields):
     version: Version | None = None
 
 
+class FollowUpInput(Input):
+    """What somebody else has written for a follow-up; without ``html`` and ``text`` the template says it."""
+
+    template_id: UUID | None = None
+    subject: Line | None = None
+    html: Text | None = None
+    text: Text | None = None
+
+
+class TemplateInput(Input):
+    """A template, whole. ``html`` and ``subject`` may hold merge fields such as ``{{ first_name | there }}``."""
+
+    name: Line
+    subject: Line = ""
+    html: Text
+    is_default: Annotated[bool, Field(strict=True)] = False
+
+
+class SignatureInput(Input):
+    """A signature as HTML; empty for none."""
+
+    html: Text
+
+
 class SendInput(Input):
     """Which draft to send. ``version``: only that one. ``send_at``: not before, with its time zone."""
 

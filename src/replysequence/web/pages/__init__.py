@@ -16,6 +16,7 @@ from replysequence.web.pages import (
     reports,
     sends,
     signing_in,
+    templates,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -29,6 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     activity.router,
     integrations.router,
     connecting.router,
+    templates.router,
     account.router,
     api_keys.router,
     people.router,

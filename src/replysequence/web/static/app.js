@@ -177,7 +177,7 @@ function makeRich(holder, form) {
   page.contentEditable = "true";
   page.setAttribute("role", "textbox");
   page.setAttribute("aria-multiline", "true");
-  page.setAttribute("aria-label", "Formatted message");
+  page.setAttribute("aria-label", holder.dataset.rich || "Formatted message");
   const tools = document.createElement("div");
   tools.className = "tools";
   tools.setAttribute("role", "toolbar");
@@ -269,6 +269,19 @@ function makeRich(holder, form) {
   }
 }
 
+// A preview that follows what is typed. A fresh frame each time, so that the Back button does not go through all of them.
+function preview(form) {
+  const button = form.querySelector("[data-preview]");
+  function show() {
+    const frame = document.getElementById(form.dataset.live);
+    const fresh = frame.cloneNode();
+    frame.replaceWith(fresh);
+    form.requestSubmit(button);
+  }
+  form.addEventListener("input", () => { clearTimeout(preview.timer); preview.timer = setTimeout(show, 600); });
+  show();
+}
+
 // The editor: do not lose what was typed; keep checks and preview up to date.
 function guard(form) {
   let changed = false;
@@ -301,6 +314,10 @@ tellTimeZone(document);
 countDown(document);
 offerCopying(document);
 for (const field of all("[data-people]")) makeChips(field);
+for (const form of all("form[data-write]")) {
+  for (const holder of all("[data-rich]", form)) makeRich(holder, form);
+  if (form.dataset.live) preview(form);
+}
 for (const form of all("form[data-guard]")) {
   for (const holder of all("[data-rich]", form)) makeRich(holder, form);
   guard(form);
