@@ -1,9 +1,10 @@
 """Log lines: one JSON object each, an event name with ids, never contents."""
 
 import io
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO, cast
 
@@ -34,10 +35,10 @@ def set_up(level: str) -> None:
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _name_errors,
-            structlog.processors.JSONRenderer(default=_as_text),
+            _as_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=False,
     )
 
@@ -71,3 +72,10 @@ def _name_errors(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapp
 
 def _as_text(value: object) -> str:
     return str(value) if isinstance(value, Secret) else type(value).__name__
+
+
+_encoder = json.JSONEncoder(default=_as_text)
+
+
+def _as_json(_: Any, __: str, line: Mapping[str, Any]) -> str:
+    return _encoder.encode(line)

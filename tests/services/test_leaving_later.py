@@ -17,7 +17,7 @@ async def date_of(it: Office, send: Send) -> datetime:
     """The Date that the message will have."""
     query = select(sends.c.message, sends.c.envelope).where(sends.c.id == send.id)
     row = await it.app.database.read(lambda transaction: transaction.execute(query).one())
-    return frozen.thaw(row.message, row.envelope, send_id=send.id, files={}).date
+    return frozen.Frozen(row.message, row.envelope).thaw(send_id=send.id, files={}).date
 
 
 async def test_a_send_that_can_be_undone_waits_its_seconds_and_leaves(office: Opening) -> None:

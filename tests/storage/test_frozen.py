@@ -34,16 +34,16 @@ MESSAGES = st.builds(
 @given(MESSAGES)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     words, envelope = frozen.freeze(message, attachment_ids=[]), frozen.freeze_envelope(message)
-    assert frozen.thaw(words, envelope, send_id="s1", files={}) == message
+    assert frozen.Frozen(words, envelope).thaw(send_id="s1", files={}) == message
 
 
 def test_files_come_back_by_their_ids_in_their_order() -> None:
     other = Attachment("a.txt", "text/plain", b"a")
     message = a_message(attachments=(FILE, other), send_id="s1")
     words = frozen.freeze(message, attachment_ids=["f1", "f2"])
-    assert frozen.attachment_ids(words) == ["f1", "f2"]
-    files = {"f2": other, "f1": FILE}
-    assert frozen.thaw(words, frozen.freeze_envelope(message), send_id="s1", files=files) == message
+    stored = frozen.Frozen(words, frozen.freeze_envelope(message))
+    assert stored.attachment_ids == ["f1", "f2"]
+    assert stored.thaw(send_id="s1", files={"f2": other, "f1": FILE}) == message
     assert "%PDF" not in words
 
 

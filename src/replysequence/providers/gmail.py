@@ -278,13 +278,12 @@ class Gmail(Searchable):
         return f"{account}#search/{quote(search, safe='')}"
 
     def _as_json(self, raw: bytes, thread_id: str | None) -> Prepared:
-        fields = {"raw": pybase64.urlsafe_b64encode(raw).decode()}
-        if thread_id is not None:
-            fields["threadId"] = thread_id
+        in_thread = "" if thread_id is None else f', "threadId": {json.dumps(thread_id)}'
         return Prepared(
             url=f"{self._values['GMAIL_API_URL']}/gmail/v1/users/me/messages/send",
             headers={"Content-Type": "application/json"},
-            body=json.dumps(fields).encode(),
+            # No character of base64 has to be escaped, so the message is not looked through for any.
+            body=b"".join((b'{"raw": "', pybase64.urlsafe_b64encode(raw), b'"', in_thread.encode(), b"}")),
             thread_id=thread_id,
         )
 

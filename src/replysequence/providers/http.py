@@ -18,9 +18,10 @@ import select
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Protocol
@@ -28,6 +29,9 @@ from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+
+from replysequence.providers.alarms import Alarm
 
 MEBIBYTE = 1 << 20
 
@@ -144,7 +148,7 @@ class HttpClient:
         exchange = _Exchange(body, deadlines, max_body)
         try:
             _refuse_open_http(url)
-            async with asyncio.timeout_at(None) as exchange.alarm:
+            async with Alarm() as exchange.alarm:
                 exchange.reach(Phase.NOT_CONNECTED, deadlines.connect)
                 await exchange.run(self._open_session(), method, url, headers)
         except Exception as error:  # noqa: BLE001  whatever it was, the caller must learn how far it got
@@ -189,7 +193,7 @@ class _Exchange:
 
     def __init__(self, body: bytes, deadlines: Deadlines, max_body: int) -> None:
         self.phase = Phase.NOT_CONNECTED
-        self.alarm: asyncio.Timeout
+        self.alarm: Alarm
         self.broken = ""
         self._body = body
         self._deadlines = deadlines
@@ -205,7 +209,7 @@ class _Exchange:
 
         So nothing that is still writing can complete a request that was reported as not whole.
         """
-        self.alarm.reschedule(min(self._loop.time() + seconds, self._end))
+        self.alarm.set(min(self._loop.time() + seconds, self._end))
         self.phase = phase
 
     def connected(self) -> None:
@@ -219,8 +223,8 @@ class _Exchange:
         response = await session.request(
             method,
             url,
-            headers={**headers, "Content-Length": str(len(self._body))} if self._body else headers,
-            data=self._pieces() if self._body else None,
+            headers=headers,
+            data=_Body(self._body, self) if self._body else None,
             allow_redirects=False,
         )
         try:
@@ -233,18 +237,19 @@ class _Exchange:
         finally:
             response.close()  # gives nothing back to the pool unless both messages were complete
 
-    async def _pieces(self) -> AsyncIterator[memoryview]:
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Hand the body over, in pieces."""
         view = memoryview(self._body)
         last = (len(view) - 1) // _PIECE * _PIECE
         for start in range(0, last, _PIECE):
             self.reach(Phase.HEADERS_SENT, self._deadlines.write)
-            yield view[start : start + _PIECE]
+            await writer.write(view[start : start + _PIECE])
         self.reach(Phase.BODY_SENT, self._deadlines.read)
-        yield view[last:]
+        await writer.write(view[last:])
 
     async def _read(self, content: aiohttp.StreamReader) -> None:
         inflate = _inflater(self._headers.get("content-encoding", ""))
-        async for chunk in content.iter_any():
+        while chunk := await content.readany():
             self._received += inflate.decompress(chunk, self._max_body + 1 - len(self._received))
             if len(self._received) > self._max_body:
                 raise _Broken("the answer is too large")
@@ -254,6 +259,23 @@ class _Exchange:
     def answer(self) -> Answer:
         body = bytes(self._received[: self._max_body])
         return Answer(status=self._status, headers=self._headers, body=body, truncated=bool(self.broken))
+
+
+class _Body(aiohttp.Payload):
+    """The body of an exchange, as aiohttp takes it: a thing that writes itself, and how long it is."""
+
+    _autoclose = True
+
+    def __init__(self, body: bytes, exchange: _Exchange) -> None:
+        super().__init__(body)
+        self._size = len(body)
+        self._exchange = exchange
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self._exchange.write(writer)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002  aiohttp's own
+        raise TypeError("a body is not shown")
 
 
 _current: ContextVar[_Exchange] = ContextVar("exchange")
@@ -337,6 +359,7 @@ def _inflater(encoding: str) -> _Inflater:
             raise _Broken("the answer is packed in a way that was not asked for")
 
 
+@lru_cache(maxsize=64)
 def _refuse_open_http(url: str) -> None:
     parts = urlsplit(url)
     if parts.username is not None or parts.password is not None:

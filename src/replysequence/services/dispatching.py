@@ -217,13 +217,14 @@ class Dispatching:
         return self._mailed(mailbox, prepared, usable=usable, without_thread=without_thread)
 
     async def _thaw(self, claimed: Claimed) -> Message:
-        needed = frozen.attachment_ids(claimed.message)
+        stored = frozen.Frozen(claimed.message, claimed.envelope)
+        needed = stored.attachment_ids
         files = (
             await self._database.read(attachments.load, user_id=claimed.user_id, attachment_ids=needed)
             if needed
             else {}
         )
-        return frozen.thaw(claimed.message, claimed.envelope, send_id=claimed.id, files=files)
+        return stored.thaw(send_id=claimed.id, files=files)
 
     def _mailed(
         self, mailbox: Mailbox, prepared: Prepared, *, usable: Usable, without_thread: Prepared | None

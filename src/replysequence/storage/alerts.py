@@ -173,7 +173,7 @@ def _alert(row: AnyRow) -> Alert:
         attempts=row.attempts + 1,
         created_at=row.created_at,
         message=(
-            frozen.thaw(row.message, row.envelope, send_id=None, files={})
+            frozen.Frozen(row.message, row.envelope).thaw(send_id=None, files={})
             if row.message is not None
             else None
         ),

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, Integer, String, bindparam, func, insert, literal, null, select, update
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.pacing import Pace, PaceOf, Rate, Used
 from replysequence.domain.send import CLAIMABLE, GIVE_UP_AFTER, IN_HAND, State
 from replysequence.storage import connection_tokens, holding, routes
+from replysequence.storage.column_types import Id, UtcDateTime
 from replysequence.storage.connection_tokens import SealedTokens
 from replysequence.storage.database import AnyRow
+from replysequence.storage.given import Given
 from replysequence.storage.tables import email_connections, in_states, route_usage, send_attempts
 from replysequence.storage.tables import routes as routes_table
 from replysequence.storage.tables import sends as sends_table
@@ -134,21 +136,24 @@ _WITH_TOKENS = select(*_NEXT_ATTEMPT, *connection_tokens.COLUMNS).select_from(
     sends_table.outerjoin(email_connections, _C.id == _S.connection_id)
 )
 _first = sends_table.alias("first")
-_FIRST_OF_EACH = _WITH_TOKENS.where(
-    _S.id.in_(
-        select(
-            select(_first.c.id)
-            .where(
-                _first.c.route_id == _R.id,
-                in_states(_first.c.state, CLAIMABLE),
-                _first.c.next_at.is_not(None),
-                _first.c.next_at <= bindparam("at"),
-            )
-            .order_by(_first.c.next_at, _first.c.id)
-            .limit(1)
-            .correlate(routes_table)
-            .scalar_subquery()
-        ).where(_R.id.in_(bindparam("route_ids", expanding=True)))
+_ROUTES = Given(id=String(64))
+_FIRST_OF_EACH = _ROUTES.statement(
+    lambda given: _WITH_TOKENS.where(
+        _S.id.in_(
+            select(
+                select(_first.c.id)
+                .where(
+                    _first.c.route_id == given.c.id,
+                    in_states(_first.c.state, CLAIMABLE),
+                    _first.c.next_at.is_not(None),
+                    _first.c.next_at <= bindparam("at"),
+                )
+                .order_by(_first.c.next_at, _first.c.id)
+                .limit(1)
+                .correlate(given)
+                .scalar_subquery()
+            ).select_from(given)
+        )
     )
 )
 _NEXT_OF_ONE = (
@@ -156,38 +161,62 @@ _NEXT_OF_ONE = (
     .order_by(_S.next_at, _S.id)
     .limit(bindparam("places"))
 )
-_CLAIM = (
-    update(sends_table)
-    .where(_S.id == bindparam("sid"), _S.attempt == bindparam("seen"), in_states(_S.state, CLAIMABLE))
-    .values(
-        state=State.CLAIMED,
-        attempt=bindparam("number"),
-        claimed_by=bindparam("incarnation"),
-        reason=null(),
-        explanation=null(),
-        next_at=null(),
-        updated_at=bindparam("at"),
+_ATTEMPTS = Given(id=Id(), attempt=Integer())
+_CLAIM = _ATTEMPTS.statement(
+    lambda given: (
+        update(sends_table)
+        .where(
+            _S.id == given.c.id,
+            _S.attempt == given.c.attempt - 1,
+            in_states(_S.state, CLAIMABLE),
+        )
+        .values(
+            state=State.CLAIMED,
+            attempt=given.c.attempt,
+            claimed_by=bindparam("incarnation"),
+            reason=null(),
+            explanation=null(),
+            next_at=null(),
+            updated_at=bindparam("at"),
+        )
     )
 )
-_NEW_ATTEMPT = insert(send_attempts)
-_FULL = update(routes_table).where(_R.id == bindparam("route_id")).values(next_at=bindparam("again_at"))
+_NEW_ATTEMPT = _ATTEMPTS.statement(
+    lambda given: insert(send_attempts).from_select(
+        ["send_id", "number", "incarnation", "phase", "started_at"],
+        select(
+            given.c.id,
+            given.c.attempt,
+            bindparam("incarnation", type_=Id()),
+            literal("claimed"),
+            bindparam("at", type_=UtcDateTime()),
+        ),
+    )
+)
+_FULL = _ROUTES.statement(
+    lambda given: (
+        update(routes_table).where(_R.id.in_(select(given.c.id))).values(next_at=bindparam("again_at"))
+    )
+)
 _SHARED_PACED = (
     update(routes_table).where(_R.id == bindparam("route_id")).values(paced_until=bindparam("paced"))
 )
 _PROBED = update(routes_table).where(_R.id == bindparam("route_id")).values(paused_until=bindparam("until"))
 _NEXT_DUE = select(func.min(_R.next_at)).where(_R.via == bindparam("via"), _R.next_at.is_not(None))
-_BEGIN = (
-    update(sends_table)
-    .where(
-        _S.id == bindparam("sid"),
-        _S.attempt == bindparam("seen"),
-        _S.state == State.CLAIMED,
-        _S.claimed_by == bindparam("incarnation"),
-    )
-    .values(
-        state=State.SENDING,
-        first_attempt_at=func.coalesce(_S.first_attempt_at, bindparam("at")),
-        updated_at=bindparam("at"),
+_BEGIN = _ATTEMPTS.statement(
+    lambda given: (
+        update(sends_table)
+        .where(
+            _S.id == given.c.id,
+            _S.attempt == given.c.attempt,
+            _S.state == State.CLAIMED,
+            _S.claimed_by == bindparam("incarnation"),
+        )
+        .values(
+            state=State.SENDING,
+            first_attempt_at=func.coalesce(_S.first_attempt_at, bindparam("at")),
+            updated_at=bindparam("at"),
+        )
     )
 )
 
@@ -295,17 +324,16 @@ def _take_due(
 ) -> list[Claimed]:
     rows = connection.execute(_DUE, {"via": via, "at": at, "count": free, "since": routes.since(at)}).all()
     places: list[_Place] = []
+    left = free
     for row in rows:
         if row.id != via and row.status != ConnectionStatus.ACTIVE:
             _hold(connection, route_id=row.id, at=at)
             continue
         pace = pace_of(via, row.email).told(row.per_minute)
-        count = min(
-            free - sum(place.count for place in places),
-            pace.concurrency - row.active,
-            pace.rate.free(paced_until=row.paced_until, at=at),
-        )
-        places.append(_Place(row, pace, max(0, count), Used(at, row.messages, row.recipients)))
+        count = min(left, pace.concurrency - row.active, pace.rate.free(paced_until=row.paced_until, at=at))
+        count = max(0, count)
+        left -= count
+        places.append(_Place(row, pace, count, Used(at, row.messages, row.recipients)))
     found = _waiting_in(connection, places, at=at)
     taken = [send for place in places for send in _fitting(connection, place, found[place.route.id], at=at)]
     _write(connection, taken, incarnation=incarnation, at=at)
@@ -331,7 +359,10 @@ def _waiting_in(
     found: dict[str, list[Claimed]] = {place.route.id: [] for place in places}
     told = {place.route.id: place.route.per_minute for place in places}
     single = [place.route.id for place in places if place.count == 1]
-    rows = [*connection.execute(_FIRST_OF_EACH, {"route_ids": single, "at": at}).all()] if single else []
+    rows: list[AnyRow] = []
+    if single:
+        given = _ROUTES.rows(connection, [(route_id,) for route_id in single])
+        rows += connection.execute(_FIRST_OF_EACH[connection.dialect.name], {**given, "at": at}).all()
     for place in places:
         if place.count > 1:
             rows += connection.execute(
@@ -381,34 +412,13 @@ def _pause_until_it_fits(connection: Connection, place: _Place, send: Claimed, *
 def _write(connection: Connection, taken: Sequence[Claimed], *, incarnation: str, at: datetime) -> None:
     if not taken:
         return
-    changed = connection.execute(
-        _CLAIM,
-        [
-            {
-                "sid": send.id,
-                "seen": send.attempt - 1,
-                "number": send.attempt,
-                "incarnation": incarnation,
-                "at": at,
-            }
-            for send in taken
-        ],
-    ).rowcount
-    if changed != len(taken):  # who changes a send holds its route, and these routes are ours
+    dialect = connection.dialect.name
+    given = _ATTEMPTS.rows(connection, [(send.id, send.attempt) for send in taken])
+    values = {**given, "incarnation": incarnation, "at": at}
+    if connection.execute(_CLAIM[dialect], values).rowcount != len(taken):
+        # Who changes a send holds its route, and these routes are ours.
         raise AttemptLost("a send that was about to be claimed has changed under its route's lock")
-    connection.execute(
-        _NEW_ATTEMPT,
-        [
-            {
-                "send_id": send.id,
-                "number": send.attempt,
-                "incarnation": incarnation,
-                "phase": "claimed",
-                "started_at": at,
-            }
-            for send in taken
-        ],
-    )
+    connection.execute(_NEW_ATTEMPT[dialect], values)
 
 
 def _set_paces(
@@ -427,7 +437,8 @@ def _set_paces(
     )
     full = [place.route.id for place in places if place.route.active >= place.pace.concurrency]
     if full:
-        connection.execute(_FULL, [{"route_id": route_id, "again_at": at + LOOK_AGAIN} for route_id in full])
+        given = _ROUTES.rows(connection, [(route_id,) for route_id in full])
+        connection.execute(_FULL[connection.dialect.name], {**given, "again_at": at + LOOK_AGAIN})
     routes.reschedule(connection, route_ids={place.route.id for place in places} - calls.keys() - set(full))
     limited = {place.route.id for place in places if place.pace.has_daily_limit}
     routes.use(
@@ -442,8 +453,7 @@ def begin_sending(
 
     Raises :class:`AttemptLost` when one of them may not: then none has, and each is to be tried alone.
     """
-    rows = [
-        {"sid": send.id, "seen": send.attempt, "incarnation": incarnation, "at": at} for send in beginning
-    ]
-    if connection.execute(_BEGIN, rows).rowcount != len(rows):
+    given = _ATTEMPTS.rows(connection, [(send.id, send.attempt) for send in beginning])
+    values = {**given, "incarnation": incarnation, "at": at}
+    if connection.execute(_BEGIN[connection.dialect.name], values).rowcount != len(beginning):
         raise AttemptLost(beginning[0].id)

@@ -10,6 +10,9 @@ from sqlalchemy.types import TypeDecorator
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
+_ZONE = "+00:00"
+_NOBODYS_DIGITS = NOBODY.replace("-", "")
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -64,11 +67,11 @@ def _moment_in_utc(value: datetime | None) -> datetime | None:
 
 def _moment_as_text(value: datetime | None) -> str | None:
     moment = _moment_in_utc(value)
-    return None if moment is None else moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if moment is None else moment.isoformat(" ", "microseconds").removesuffix(_ZONE)
 
 
 def _text_as_moment(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else datetime.fromisoformat(value + _ZONE)
 
 
 def _id_or_nobody(value: str | None) -> str | None:
@@ -76,8 +79,9 @@ def _id_or_nobody(value: str | None) -> str | None:
 
 
 def _id_as_digits(value: str | None) -> str | None:
-    known = _id_or_nobody(value)
-    return None if known is None else known.replace("-", "")
+    if value is None:
+        return None
+    return value.replace("-", "") if _UUID.fullmatch(value) else _NOBODYS_DIGITS
 
 
 def _digits_as_id(value: str | None) -> str | None:

@@ -4,14 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Update, bindparam, func, null, select, update
+from sqlalchemy import Connection, FromClause, Integer, Text, Update, bindparam, func, null, select, update
 
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.event import Kind
 from replysequence.domain.send import IN_HAND, MOVES, Outcome, State
 from replysequence.storage import events, routes
 from replysequence.storage.claims import CARRIED, AttemptLost, Claimed
+from replysequence.storage.column_types import Id, UtcDateTime
 from replysequence.storage.events import NewEvent
+from replysequence.storage.given import Given
 from replysequence.storage.tables import email_connections, in_states, send_attempts
 from replysequence.storage.tables import sends as sends_table
 
@@ -52,21 +54,39 @@ class Ending:
     """The rate that the provider's answer told."""
 
 
-def _end_from(states: Sequence[State]) -> Update:
-    return (
-        update(sends_table)
-        .where(_S.id == bindparam("sid"), _S.attempt == bindparam("seen"), in_states(_S.state, states))
-        .values(
-            state=bindparam("new_state"),
-            reason=bindparam("why"),
-            explanation=bindparam("explained"),
-            claimed_by=null(),
-            next_at=bindparam("due"),
-            provider_message_id=func.coalesce(bindparam("message_at_provider"), _S.provider_message_id),
-            thread_id=func.coalesce(bindparam("thread"), _S.thread_id),
-            updated_at=bindparam("at"),
+_ENDED = Given(
+    id=Id(),
+    attempt=Integer(),
+    outcome=Text(),
+    phase=Text(),
+    reason=Text(),
+    explanation=Text(),
+    status=Integer(),
+    provider_request_id=Text(),
+    provider_message_id=Text(),
+    thread_id=Text(),
+    next_at=UtcDateTime(),
+)
+
+
+def _end_from(states: Sequence[State]) -> dict[str, Update]:
+    def move(given: FromClause) -> Update:
+        return (
+            update(sends_table)
+            .where(_S.id == given.c.id, _S.attempt == given.c.attempt, in_states(_S.state, states))
+            .values(
+                state=bindparam("new_state"),
+                reason=given.c.reason,
+                explanation=given.c.explanation,
+                claimed_by=null(),
+                next_at=given.c.next_at,
+                provider_message_id=func.coalesce(given.c.provider_message_id, _S.provider_message_id),
+                thread_id=func.coalesce(given.c.thread_id, _S.thread_id),
+                updated_at=bindparam("at"),
+            )
         )
-    )
+
+    return _ENDED.statement(move)
 
 
 _END = {
@@ -76,16 +96,18 @@ _END = {
     for state in (State.SENT, State.FAILED, State.QUEUED, State.WAITING, State.UNKNOWN)
 }
 _END_AS_SEEN = {state: _end_from([state]) for state in IN_HAND}
-_END_ATTEMPT = (
-    update(send_attempts)
-    .where(send_attempts.c.send_id == bindparam("sid"), send_attempts.c.number == bindparam("seen"))
-    .values(
-        outcome=bindparam("how"),
-        phase=func.coalesce(bindparam("reached"), send_attempts.c.phase),
-        reason=bindparam("why"),
-        status=bindparam("http_status"),
-        provider_request_id=bindparam("request"),
-        finished_at=bindparam("at"),
+_END_ATTEMPT = _ENDED.statement(
+    lambda given: (
+        update(send_attempts)
+        .where(send_attempts.c.send_id == given.c.id, send_attempts.c.number == given.c.attempt)
+        .values(
+            outcome=given.c.outcome,
+            phase=func.coalesce(given.c.phase, send_attempts.c.phase),
+            reason=given.c.reason,
+            status=given.c.status,
+            provider_request_id=given.c.provider_request_id,
+            finished_at=bindparam("at"),
+        )
     )
 )
 _KIND = {
@@ -118,49 +140,47 @@ def end(connection: Connection, ended: Sequence[tuple[Claimed, Ending]], *, at: 
     routes.lock_all(connection, route_ids=[claimed.route_id for claimed, _ in ended])
     ended = [(claimed, _unless_repaired(connection, claimed, ending, at=at)) for claimed, ending in ended]
     for state in {ending.state for _, ending in ended}:
-        _move(connection, _END[state], [each for each in ended if each[1].state is state], at=at)
+        moved = [each for each in ended if each[1].state is state]
+        _move(connection, _END[state], moved, to=state, at=at)
     _write(connection, ended, at=at)
 
 
 def _move(
-    connection: Connection, statement: Update, ended: Sequence[tuple[Claimed, Ending]], *, at: datetime
+    connection: Connection,
+    move: Mapping[str, Update],
+    ended: Sequence[tuple[Claimed, Ending]],
+    *,
+    to: State,
+    at: datetime,
 ) -> None:
-    rows = [
-        {
-            "sid": claimed.id,
-            "seen": claimed.attempt,
-            "new_state": ending.state,
-            "why": ending.reason,
-            "explained": ending.explanation,
-            "due": ending.next_at,
-            "message_at_provider": ending.provider_message_id,
-            "thread": ending.thread_id,
-            "at": at,
-        }
-        for claimed, ending in ended
-    ]
-    if connection.execute(statement, rows).rowcount != len(rows):
+    """Move sends to where they go, and end their attempts."""
+    given = _ENDED.rows(
+        connection,
+        (
+            (
+                claimed.id,
+                claimed.attempt,
+                ending.outcome,
+                ending.phase,
+                ending.reason,
+                ending.explanation,
+                ending.status,
+                ending.provider_request_id,
+                ending.provider_message_id,
+                ending.thread_id,
+                ending.next_at,
+            )
+            for claimed, ending in ended
+        ),
+    )
+    dialect = connection.dialect.name
+    if connection.execute(move[dialect], {**given, "new_state": to, "at": at}).rowcount != len(ended):
         raise AttemptLost(ended[0][0].id)
+    connection.execute(_END_ATTEMPT[dialect], {**given, "at": at})
 
 
 def _write(connection: Connection, ended: Sequence[tuple[Claimed, Ending]], *, at: datetime) -> None:
-    """What follows a move: the attempt's end, the event, and when its route is due again."""
-    connection.execute(
-        _END_ATTEMPT,
-        [
-            {
-                "sid": claimed.id,
-                "seen": claimed.attempt,
-                "how": ending.outcome,
-                "reached": ending.phase,
-                "why": ending.reason,
-                "http_status": ending.status,
-                "request": ending.provider_request_id,
-                "at": at,
-            }
-            for claimed, ending in ended
-        ],
-    )
+    """What follows a move: the event, and when its route is due again."""
     events.append_many(connection, [_event(claimed, ending, at=at) for claimed, ending in ended])
     for claimed, ending in ended:
         _tell_route(connection, claimed, ending)
@@ -255,7 +275,7 @@ def reap(
         ending = _ending_of_the_dead(claimed, state=state, repeatable=repeatable, at=at)
         routes.lock(connection, route_id=claimed.route_id)
         try:
-            _move(connection, _END_AS_SEEN[state], [(claimed, ending)], at=at)
+            _move(connection, _END_AS_SEEN[state], [(claimed, ending)], to=ending.state, at=at)
         except AttemptLost:
             continue
         _write(connection, [(claimed, ending)], at=at)

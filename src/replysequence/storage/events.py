@@ -4,14 +4,34 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, Integer, Text, bindparam, insert, select
+from sqlalchemy.types import TypeEngine
 
 from replysequence.domain.event import Event, Kind
+from replysequence.storage.column_types import Id, UtcDateTime
 from replysequence.storage.database import AnyRow, now
+from replysequence.storage.given import Given
 from replysequence.storage.tables import events
 
-_INSERT = insert(events).inline()
+_NEW: dict[str, TypeEngine[Any]] = {
+    "user_id": Id(),
+    "kind": Text(),
+    "at": UtcDateTime(),
+    "send_id": Id(),
+    "draft_id": Id(),
+    "connection_id": Id(),
+    "data": Text(),
+}
+_EVENTS = Given(**_NEW, place=Integer())
+_INSERT = _EVENTS.statement(
+    lambda given: (
+        insert(events)
+        .inline()
+        .from_select([*_NEW], select(*(given.c[name] for name in _NEW)).order_by(given.c.place))
+    )
+)
 _INSERT_ONE = insert(events).returning(events.c.id)
 _OF_SEND = (
     select(events)
@@ -69,9 +89,9 @@ def append(
 
 def append_many(connection: Connection, new_events: Sequence[NewEvent]) -> None:
     """Append events in the order given, in one statement."""
-    rows = [_row(event) for event in new_events]
-    if rows:
-        connection.execute(_INSERT, rows)
+    if new_events:
+        rows = ((*_row(event).values(), place) for place, event in enumerate(new_events))
+        connection.execute(_INSERT[connection.dialect.name], _EVENTS.rows(connection, rows))
 
 
 def of_send(connection: Connection, *, user_id: str, send_id: str) -> list[Event]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from replysequence.domain.message import Address, Attachment, Message
 
@@ -45,32 +46,38 @@ def freeze_envelope(message: Message) -> str:
     )
 
 
-def thaw(frozen: str, envelope: str, *, send_id: str | None, files: Mapping[str, Attachment]) -> Message:
-    """The message again, with ``files`` by attachment id. The same send always gives the same message."""
-    words = json.loads(frozen)
-    people = json.loads(envelope)
-    return Message(
-        sender=_read([people["sender"]])[0],
-        to=_read(people["to"]),
-        cc=_read(people["cc"]),
-        bcc=_read(people["bcc"]),
-        reply_to=_read(people["reply_to"]),
-        subject=words["subject"],
-        html=words["html"],
-        text=words["text"],
-        attachments=tuple(files[attachment_id] for attachment_id in words["attachments"]),
-        message_id=words["message_id"],
-        date=datetime.fromisoformat(words["date"]),
-        in_reply_to=words["in_reply_to"],
-        references=tuple(words["references"]),
-        send_id=send_id,
-    )
+class Frozen:
+    """A message and its envelope as they are stored."""
 
+    def __init__(self, message: str, envelope: str) -> None:
+        self._words: dict[str, Any] = json.loads(message)
+        self._people: dict[str, Any] = json.loads(envelope)
 
-def attachment_ids(frozen: str) -> list[str]:
-    """The ids of the files that a frozen message needs."""
-    ids: list[str] = json.loads(frozen)["attachments"]
-    return ids
+    @property
+    def attachment_ids(self) -> list[str]:
+        """The ids of the files that it needs."""
+        ids: list[str] = self._words["attachments"]
+        return ids
+
+    def thaw(self, *, send_id: str | None, files: Mapping[str, Attachment]) -> Message:
+        """The message again, with ``files`` by attachment id. The same send always gives the same message."""
+        words, people = self._words, self._people
+        return Message(
+            sender=_read([people["sender"]])[0],
+            to=_read(people["to"]),
+            cc=_read(people["cc"]),
+            bcc=_read(people["bcc"]),
+            reply_to=_read(people["reply_to"]),
+            subject=words["subject"],
+            html=words["html"],
+            text=words["text"],
+            attachments=tuple(files[attachment_id] for attachment_id in words["attachments"]),
+            message_id=words["message_id"],
+            date=datetime.fromisoformat(words["date"]),
+            in_reply_to=words["in_reply_to"],
+            references=tuple(words["references"]),
+            send_id=send_id,
+        )
 
 
 def people(envelope: str) -> tuple[Address, Address | None, tuple[Address, ...]]:

@@ -4,15 +4,32 @@ of a mailbox provider stands for all of its mailboxes together: their pace, and 
 ``next_at`` says when the next send may be claimed, so that finding work never looks at the sends themselves.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    String,
+    Update,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
 from replysequence.domain.send import CLAIMABLE
+from replysequence.storage.column_types import UtcDateTime
 from replysequence.storage.database import now
+from replysequence.storage.given import Given
 from replysequence.storage.tables import in_states, route_usage, routes, sends
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
@@ -42,24 +59,32 @@ def _next_at(name: str, paced_until: ColumnElement[datetime]) -> ScalarSelect[da
         )
         .order_by(due)
         .limit(1)
-        .correlate(routes)
+        .correlate_except(sends)
         .scalar_subquery()
     )
 
 
-_THIS = routes.c.id == bindparam("route_id")
+_ROUTES = Given(id=String(64))
 _RESCHEDULE = {
-    name: update(routes).where(_THIS).values(next_at=_next_at(name, routes.c.paced_until))
-    for name in _DIALECTS
+    name: (
+        update(routes)
+        .where(routes.c.id.in_(select(given.c.id)))
+        .values(next_at=_next_at(name, routes.c.paced_until))
+    )
+    for name, given in _ROUTES.tables.items()
 }
 _PUT_OFF = or_(
     routes.c.next_at.is_(None), routes.c.paced_until.is_(None), routes.c.next_at > routes.c.paced_until
 )
 _RELEASE = {name: statement.where(_PUT_OFF) for name, statement in _RESCHEDULE.items()}
-_new_pace = bindparam("paced", type_=routes.c.paced_until.type)
+_PACES = Given(id=String(64), paced_until=UtcDateTime())
 _PACE = {
-    name: update(routes).where(_THIS).values(paced_until=_new_pace, next_at=_next_at(name, _new_pace))
-    for name in _DIALECTS
+    name: (
+        update(routes)
+        .where(routes.c.id == given.c.id)
+        .values(paced_until=given.c.paced_until, next_at=_next_at(name, given.c.paced_until))
+    )
+    for name, given in _PACES.tables.items()
 }
 _PAUSE = (
     update(routes)
@@ -88,15 +113,22 @@ _EXTEND = (
     .values(give_up_at=bindparam("until"))
 )
 _TOLD = update(routes).where(routes.c.id == bindparam("route_id")).values(per_minute=bindparam("told"))
+_USES = Given(route_id=String(64), messages=Integer(), recipients=Integer())
 _USE = {
-    name: (insert := dialect.insert(route_usage)).on_conflict_do_update(
+    name: (insert := _DIALECTS[name].insert(route_usage))
+    .from_select(
+        ["began_at", "route_id", "messages", "recipients"],
+        # Without the WHERE, SQLite reads ON as a join's (its manual on UPSERT, “Parsing Ambiguity”).
+        select(bindparam("began_at", type_=UtcDateTime()), *given.c).where(true()),
+    )
+    .on_conflict_do_update(
         index_elements=[route_usage.c.route_id, route_usage.c.began_at],
         set_={
             "messages": route_usage.c.messages + insert.excluded.messages,
             "recipients": route_usage.c.recipients + insert.excluded.recipients,
         },
     )
-    for name, dialect in _DIALECTS.items()
+    for name, given in _USES.tables.items()
 }
 _FORGET = delete(route_usage).where(route_usage.c.began_at <= bindparam("since"))
 _USED = (
@@ -130,23 +162,24 @@ def lock_all(connection: Connection, *, route_ids: Iterable[str]) -> None:
 
 def reschedule(connection: Connection, *, route_ids: Iterable[str]) -> None:
     """Set when the next send of locked routes may be claimed, from their sends, pauses and paces."""
-    rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
-    if rows:
-        connection.execute(_RESCHEDULE[connection.dialect.name], rows)
+    _set_next_at(connection, _RESCHEDULE, route_ids)
 
 
 def release(connection: Connection, *, route_ids: Iterable[str]) -> None:
     """The same after sends have left: a route that is due as early as its pace allows stays as it is."""
-    rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
+    _set_next_at(connection, _RELEASE, route_ids)
+
+
+def _set_next_at(connection: Connection, statement: Mapping[str, Update], route_ids: Iterable[str]) -> None:
+    rows = [(route_id,) for route_id in set(route_ids)]
     if rows:
-        connection.execute(_RELEASE[connection.dialect.name], rows)
+        connection.execute(statement[connection.dialect.name], _ROUTES.rows(connection, rows))
 
 
 def pace(connection: Connection, paced_until: Mapping[str, datetime]) -> None:
     """Let nothing more begin on these locked routes before these moments, and set when their next sends are due."""
-    rows = [{"route_id": route_id, "paced": paced_until[route_id]} for route_id in sorted(paced_until)]
-    if rows:
-        connection.execute(_PACE[connection.dialect.name], rows)
+    if paced_until:
+        connection.execute(_PACE[connection.dialect.name], _PACES.rows(connection, paced_until.items()))
 
 
 def pause(connection: Connection, *, route_id: str, until: datetime, reason: str, explanation: str) -> None:
@@ -175,13 +208,14 @@ def told(connection: Connection, *, route_id: str, per_minute: int) -> None:
 
 def use(connection: Connection, uses: Iterable[tuple[str, int]], *, at: datetime) -> None:
     """Count a message to so many recipients against its route's day: (route id, recipients) for each."""
-    began_at = piece_of(at)
-    rows = [
-        {"route_id": route_id, "began_at": began_at, "messages": 1, "recipients": recipients}
-        for route_id, recipients in uses
-    ]
-    if rows:
-        connection.execute(_USE[connection.dialect.name], rows)
+    messages: Counter[str] = Counter()
+    people: Counter[str] = Counter()
+    for route_id, recipients in uses:
+        messages[route_id] += 1
+        people[route_id] += recipients
+    if messages:
+        given = _USES.rows(connection, ((name, count, people[name]) for name, count in messages.items()))
+        connection.execute(_USE[connection.dialect.name], {**given, "began_at": piece_of(at)})
 
 
 def usage(connection: Connection, *, route_id: str, at: datetime) -> list[Used]:

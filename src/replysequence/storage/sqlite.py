@@ -60,6 +60,8 @@ def sqlite_engine(url: URL, *, read_only: bool) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk
         connection.execute("PRAGMA foreign_keys = ON")
+        # What a savepoint keeps of the pages before it, many times what is written: not for a file on disk.
+        connection.execute("PRAGMA temp_store = MEMORY")
         if read_only:
             connection.execute("PRAGMA query_only = ON")
 

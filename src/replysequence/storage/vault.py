@@ -5,12 +5,13 @@ data names the format, key, table, column, row, user and provider, so that a tex
 cell. There is no way past the format: what does not parse is an error, never cleartext.
 """
 
-import base64
 import os
 import re
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pybase64
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, Connection, func, select
@@ -30,6 +31,7 @@ MAX_LENGTH = 32_768
 
 _SEALED = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.([A-Za-z0-9_-]+)")
 _SEALED_HEAD = re.compile(r"ev1\.([A-Za-z0-9_-]{1,32})\.")
+_LENGTH = struct.Struct(">I")
 _HEAD = len(FORMAT) + 1 + 32 + 1
 _NOTE_KEY = {
     "sqlite": sqlite.insert(vault_keys).on_conflict_do_nothing(),
@@ -171,20 +173,21 @@ def _parse(text: str) -> tuple[str, bytes]:
     match = _SEALED.fullmatch(text) if len(text) <= MAX_LENGTH else None
     if match is None or len(match[2]) % 4 == 1:  # no number of bytes encodes to that length
         raise VaultError("A stored secret has no valid form.")
-    sealed = base64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
+    sealed = pybase64.urlsafe_b64decode(match[2] + "=" * (-len(match[2]) % 4))
     if len(sealed) <= NONCE_BYTES + TAG_BYTES or _encode(sealed) != match[2]:
         raise VaultError("A stored secret has no valid form.")
     return match[1], sealed
 
 
 def _encode(sealed: bytes) -> str:
-    return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
+    return pybase64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
 
 
 def _bound(key_id: str, cell: Cell) -> bytes:
     """The authenticated data. Each part carries its length, so that none can slide into its neighbour."""
-    parts = (FORMAT, key_id, cell.table, cell.column, cell.row_id, cell.user_id, cell.provider)
-    return b"".join(len(part.encode()).to_bytes(4, "big") + part.encode() for part in parts)
+    words = (FORMAT, key_id, cell.table, cell.column, cell.row_id, cell.user_id, cell.provider)
+    parts = [word.encode() for word in words]
+    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
 
 
 def _proof_cell(key_id: str) -> Cell:
