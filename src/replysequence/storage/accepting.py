@@ -14,12 +14,19 @@ from replysequence.domain.event import Kind
 from replysequence.domain.send import SCHEDULED, UNDO, Route, Send, State
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.database import CLOCK
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.sends import by_key
 from replysequence.storage.tables import drafts, email_connections, sends
 from replysequence.storage.tables import routes as routes_table
 
+_WRITTEN = (
+    *("id", "user_id", "draft_id", "draft_version", "state", "reason", "explanation", "route_id", "via"),
+    *("connection_id", "envelope", "message", "subject", "recipients", "message_id", "thread_id"),
+    *("idempotency_key", "request_hash", "attempt", "next_at", "send_at", "give_up_at", "previous_send_id"),
+    *("created_at", "updated_at"),
+)
 _INSERT = {
-    name: dialect.insert(sends).on_conflict_do_nothing().returning(sends.c.id)
+    name: Prepared(dialect.insert(sends).on_conflict_do_nothing().returning(sends.c.id), columns=_WRITTEN)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }
 _LIVE_OF_VERSION = select(sends.c.id).where(
@@ -27,7 +34,7 @@ _LIVE_OF_VERSION = select(sends.c.id).where(
     sends.c.draft_version == bindparam("draft_version"),
     sends.c.state.not_in(("failed", "cancelled", "settled_not_sent")),
 )
-_STANDING = (
+_STANDING = Prepared(
     select(
         drafts.c.version,
         email_connections.c.status,
@@ -106,15 +113,13 @@ def standing(connection: Connection, send: NewSend) -> Standing:
     Its route must be locked by :func:`routes.take`: what was looked at before that may have changed, and a reconnect
     could release what waits for it just before this send begins to wait.
     """
-    row = connection.execute(
-        _STANDING,
-        {
-            "user_id": send.user_id,
-            "draft_id": send.draft_id,
-            "route_id": send.route.id,
-            "connection_id": send.route.connection_id,
-        },
-    ).one_or_none()
+    row = _STANDING.line(
+        connection,
+        user_id=send.user_id,
+        draft_id=send.draft_id,
+        route_id=send.route.id,
+        connection_id=send.route.connection_id,
+    )
     if row is None:
         raise NotFound("draft")
     paused = row.paused_until is not None and row.paused_until > row.at
@@ -172,7 +177,7 @@ def accept(
         "created_at": at,
         "updated_at": at,
     }
-    if connection.execute(_INSERT[connection.dialect.name], row).one_or_none() is None:
+    if _INSERT[connection.dialect.name].line(connection, **row) is None:
         if send.idempotency_key and by_key(connection, user_id=send.user_id, key=send.idempotency_key):
             return None
         raise _already_sent(connection, send)

@@ -10,6 +10,7 @@ from replysequence.domain.event import Kind
 from replysequence.storage import events
 from replysequence.storage.database import CLOCK, AnyRow, now
 from replysequence.storage.ids import new_id
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import api_keys, users
 from replysequence.storage.users import PERSON, User, user_of
 
@@ -18,7 +19,7 @@ USED_EVERY = timedelta(minutes=5)
 
 _K = api_keys.c
 _SHOWN = (_K.id, _K.name, _K.prefix, _K.created_at, _K.last_used_at)
-_FIND = (
+_FIND = Prepared(
     select(
         _K.id.label("key_id"),
         _K.last_used_at,
@@ -78,7 +79,7 @@ def list_for_user(connection: Connection, *, user_id: str) -> list[ApiKey]:
 
 def find(connection: Connection, *, key_hash: str) -> KeyUse | None:
     """Whose key that is, unless it was revoked. Only reads."""
-    row = connection.execute(_FIND, {"key_hash": key_hash}).one_or_none()
+    row = _FIND.line(connection, key_hash=key_hash)
     if row is None:
         return None
     return KeyUse(

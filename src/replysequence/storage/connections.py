@@ -18,12 +18,13 @@ from replysequence.domain.secret import Secret
 from replysequence.storage import events, users
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.ids import new_id
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import email_connections
 from replysequence.storage.vault import Cell, Vault
 
 _C = email_connections.c
 _SHOWN = tuple(column for column in _C if not column.info.get("secret"))
-_LIST = select(*_SHOWN).where(_C.user_id == bindparam("user_id")).order_by(_C.connected_at, _C.id)
+_LIST = Prepared(select(*_SHOWN).where(_C.user_id == bindparam("user_id")).order_by(_C.connected_at, _C.id))
 _GET = select(*_SHOWN).where(_C.user_id == bindparam("user_id"), _C.id == bindparam("connection_id"))
 _USABLE = _C.status != ConnectionStatus.DISCONNECTING
 _DEFAULT = select(_C.id).where(_C.user_id == bindparam("user_id"), _C.is_default)
@@ -143,7 +144,7 @@ def connect(
 
 def list_for_user(connection: sa.Connection, *, user_id: str) -> list[Connection]:
     """A person's connections, in the order in which they were made."""
-    return [_connection(row) for row in connection.execute(_LIST, {"user_id": user_id})]
+    return [_connection(row) for row in _LIST.lines(connection, user_id=user_id)]
 
 
 def get(connection: sa.Connection, *, user_id: str, connection_id: str) -> Connection:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from threading import Thread
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, Row, func, make_url, select
 from sqlalchemy.exc import ArgumentError
@@ -20,6 +20,7 @@ from replysequence.domain.errors import InvalidInput
 from replysequence.storage import postgresql, sqlite
 from replysequence.storage.column_types import UtcDateTime
 from replysequence.storage.jobs import Job, JobQueue
+from replysequence.storage.prepared import Line, Prepared
 from replysequence.storage.reading import ReadingThreads
 from replysequence.storage.transactions import TransactionThreads
 from replysequence.storage.wakeups import PostgresqlListener, PostgresqlNotifier, Wakeups, notify
@@ -32,19 +33,20 @@ T = TypeVar("T")
 Transaction: TypeAlias = Connection
 """What storage functions run on, under the name that the rooms above know it by."""
 
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyRow: TypeAlias = Row[*tuple[Any, ...]] | Line
 """A row of whatever columns, for functions that turn rows into objects of the domain."""
 
 CLOCK: ColumnElement[datetime] = func.clock_timestamp(type_=UtcDateTime())
 """What :func:`now` gives, as a column: for who reads a row as well, and so saves a round trip."""
 
-_NOW = select(CLOCK)
+_NOW = Prepared(select(CLOCK.label("at")))
 
 
 def now(connection: Connection) -> datetime:
     """The database's clock, aware UTC, which order and leases go by. On SQLite it is this machine's."""
     if connection.dialect.name == "postgresql":
-        return connection.execute(_NOW).scalar_one()
+        [(moment,)] = _NOW.lines(connection)
+        return cast(datetime, moment)
     return datetime.now(UTC)
 
 

@@ -16,6 +16,7 @@ from replysequence.domain.message import Address
 from replysequence.storage import attachments, events
 from replysequence.storage.database import CLOCK, AnyRow, now
 from replysequence.storage.ids import new_id
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import attachments as attachments_table
 from replysequence.storage.tables import drafts, users
 
@@ -24,8 +25,11 @@ _HAS_FILES = exists().where(attachments_table.c.draft_id == _D.id, attachments_t
 _GET = select(drafts, _HAS_FILES.label("has_files")).where(
     _D.user_id == bindparam("user_id"), _D.id == bindparam("draft_id"), _D.deleted_at.is_(None)
 )
-_GET_TO_SEND = _GET.join(users, users.c.id == _D.user_id).add_columns(
-    users.c.name.label("author_name"), users.c.email.label("author_email"), CLOCK.label("at")
+_READ = Prepared(_GET)
+_READ_TO_SEND = Prepared(
+    _GET.join(users, users.c.id == _D.user_id).add_columns(
+        users.c.name.label("author_name"), users.c.email.label("author_email"), CLOCK.label("at")
+    )
 )
 
 
@@ -64,7 +68,7 @@ def create(connection: Connection, *, user_id: str, content: DraftContent) -> Dr
 
 def get(connection: Connection, *, user_id: str, draft_id: str) -> Draft:
     """One draft with the list of its files. Raises NotFound."""
-    row = connection.execute(_GET, {"user_id": user_id, "draft_id": draft_id}).one_or_none()
+    row = _READ.line(connection, user_id=user_id, draft_id=draft_id)
     if row is None:
         raise NotFound("draft")
     return _draft(row, _files(connection, row))
@@ -72,7 +76,7 @@ def get(connection: Connection, *, user_id: str, draft_id: str) -> Draft:
 
 def get_to_send(connection: Connection, *, user_id: str, draft_id: str) -> tuple[Draft, Address, datetime]:
     """One draft with the list of its files, its author, and the database's time. Raises NotFound."""
-    row = connection.execute(_GET_TO_SEND, {"user_id": user_id, "draft_id": draft_id}).one_or_none()
+    row = _READ_TO_SEND.line(connection, user_id=user_id, draft_id=draft_id)
     if row is None:
         raise NotFound("draft")
     return _draft(row, _files(connection, row)), Address(row.author_name, row.author_email), row.at

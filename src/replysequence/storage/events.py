@@ -9,11 +9,15 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from replysequence.domain.event import Event, Kind
 from replysequence.storage.database import AnyRow, now
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import events
 
 _INSERT = insert(events).inline()
-_INSERT_ONE = insert(events).returning(events.c.id)
-_OF_SEND = (
+_INSERT_ONE = Prepared(
+    insert(events).returning(events.c.id),
+    columns=("user_id", "kind", "at", "send_id", "draft_id", "connection_id", "data"),
+)
+_OF_SEND = Prepared(
     select(events)
     .where(events.c.send_id == bindparam("send_id"), events.c.user_id == bindparam("user_id"))
     .order_by(events.c.id)
@@ -54,7 +58,7 @@ def append(
         connection_id=connection_id,
         data=data,
     )
-    event_id = connection.execute(_INSERT_ONE, _row(event)).scalar_one()
+    [(event_id,)] = _INSERT_ONE.lines(connection, **_row(event))
     return Event(
         id=event_id,
         user_id=user_id,
@@ -76,7 +80,7 @@ def append_many(connection: Connection, new_events: Sequence[NewEvent]) -> None:
 
 def of_send(connection: Connection, *, user_id: str, send_id: str) -> list[Event]:
     """Everything that happened to one send, oldest first."""
-    return [_event(row) for row in connection.execute(_OF_SEND, {"user_id": user_id, "send_id": send_id})]
+    return [_event(row) for row in _OF_SEND.lines(connection, user_id=user_id, send_id=send_id)]
 
 
 def list_for_user(

@@ -140,8 +140,8 @@ def claim(
     if not scopes:
         return []
     rows: dict[str, AnyRow] = {}
-    for row in connection.execute(_due(scopes, at=at).limit(limit)).all():
-        rows.setdefault(row.connection_id, row)
+    for due in connection.execute(_due(scopes, at=at).limit(limit)).all():
+        rows.setdefault(due.connection_id, due)
     _lock(connection, rows.values())
     taken: list[Look] = []
     for row in rows.values():

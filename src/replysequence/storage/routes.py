@@ -13,11 +13,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
 from replysequence.domain.send import CLAIMABLE
 from replysequence.storage.database import now
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import in_states, route_usage, routes, sends
 
 _DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
-_ENSURE = {name: dialect.insert(routes).on_conflict_do_nothing() for name, dialect in _DIALECTS.items()}
-_LOCK = select(routes.c.id).where(routes.c.id == bindparam("route_id")).with_for_update()
+_ENSURE = {
+    name: Prepared(dialect.insert(routes).on_conflict_do_nothing(), columns=("id", "via", "connection_id"))
+    for name, dialect in _DIALECTS.items()
+}
+_LOCK = Prepared(select(routes.c.id).where(routes.c.id == bindparam("route_id")).with_for_update())
 _LOCK_ALL = (
     select(routes.c.id)
     .where(routes.c.id.in_(bindparam("route_ids", expanding=True)))
@@ -108,10 +112,9 @@ _USED = (
 
 def take(connection: Connection, *, route_id: str, via: str, connection_id: str | None = None) -> None:
     """Make the row of ``route_id`` if it is not there, and :func:`lock` it."""
-    connection.execute(
-        _ENSURE[connection.dialect.name], {"id": route_id, "via": via, "connection_id": connection_id}
-    )
-    lock(connection, route_id=route_id)
+    if _LOCK.line(connection, route_id=route_id) is None:
+        _ENSURE[connection.dialect.name].run(connection, id=route_id, via=via, connection_id=connection_id)
+        lock(connection, route_id=route_id)
 
 
 def lock(connection: Connection, *, route_id: str) -> None:
@@ -119,7 +122,7 @@ def lock(connection: Connection, *, route_id: str) -> None:
     deadlock. On SQLite there is one writer at a time anyway.
     """
     if connection.dialect.name != "sqlite":
-        connection.execute(_LOCK, {"route_id": route_id})
+        _LOCK.lines(connection, route_id=route_id)
 
 
 def lock_all(connection: Connection, *, route_ids: Iterable[str]) -> None:

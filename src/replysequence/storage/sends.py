@@ -17,11 +17,14 @@ from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Rout
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.claims import PROVIDER_DOWN
 from replysequence.storage.database import AnyRow, now
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import in_states, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
 
-_BY_KEY = select(sends.c.id, sends.c.request_hash).where(
-    sends.c.user_id == bindparam("user_id"), sends.c.idempotency_key == bindparam("key")
+_BY_KEY = Prepared(
+    select(sends.c.id, sends.c.request_hash).where(
+        sends.c.user_id == bindparam("user_id"), sends.c.idempotency_key == bindparam("key")
+    )
 )
 _providers = routes_table.alias("providers")
 _LISTED = select(
@@ -59,13 +62,14 @@ _WAITING_FOR_A_WORD = (
     .order_by(sends.c.id)
     .limit(bindparam("count"))
 )
-_ATTEMPTS = (
+_READ = Prepared(_GET)
+_ATTEMPTS = Prepared(
     select(send_attempts)
     .where(send_attempts.c.send_id == bindparam("send_id"))
     .order_by(send_attempts.c.number)
 )
-_STATE = select(sends.c.state).where(
-    sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id")
+_STATE = Prepared(
+    select(sends.c.state).where(sends.c.user_id == bindparam("user_id"), sends.c.id == bindparam("send_id"))
 )
 _MAY_BE_OUT = exists().where(
     send_attempts.c.send_id == sends.c.id, send_attempts.c.outcome == Outcome.UNKNOWN
@@ -119,15 +123,13 @@ class KeyUse:
 
 def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
     """The send that this owner's ``key`` made, if any."""
-    row = connection.execute(_BY_KEY, {"user_id": user_id, "key": key}).one_or_none()
+    row = _BY_KEY.line(connection, user_id=user_id, key=key)
     return None if row is None else KeyUse(send_id=row.id, request_hash=row.request_hash)
 
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
     """One send with its attempts and events. Raises :class:`NotFound`."""
-    row = connection.execute(
-        _GET, {"user_id": user_id, "send_id": send_id, "at": now(connection)}
-    ).one_or_none()
+    row = _READ.line(connection, user_id=user_id, send_id=send_id, at=now(connection))
     if row is None:
         raise NotFound("send")
     attempts = tuple(
@@ -141,7 +143,7 @@ def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
             started_at=tried.started_at,
             finished_at=tried.finished_at,
         )
-        for tried in connection.execute(_ATTEMPTS, {"send_id": send_id})
+        for tried in _ATTEMPTS.lines(connection, send_id=send_id)
     )
     history = tuple(events.of_send(connection, user_id=user_id, send_id=send_id))
     return _send(row, attempts=attempts, history=history)
@@ -149,10 +151,10 @@ def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
 
 def state_of(connection: Connection, *, user_id: str, send_id: str) -> State:
     """Only the state, for who waits for an outcome. Raises :class:`NotFound`."""
-    state = connection.execute(_STATE, {"user_id": user_id, "send_id": send_id}).scalar_one_or_none()
-    if state is None:
+    row = _STATE.line(connection, user_id=user_id, send_id=send_id)
+    if row is None:
         raise NotFound("send")
-    return State(state)
+    return State(row.state)
 
 
 def page(

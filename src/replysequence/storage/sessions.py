@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, and_, bindparam, delete, insert, or_, select, update
 
 from replysequence.storage.database import CLOCK, now
+from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import sessions, users
 from replysequence.storage.users import PERSON, User, user_of
 
@@ -19,7 +20,7 @@ SEEN_EVERY = timedelta(minutes=5)
 """How exactly the last use is kept: a page view need not write."""
 
 _S = sessions.c
-_FIND = (
+_FIND = Prepared(
     select(
         _S.token_hash,
         _S.last_seen_at,
@@ -62,7 +63,7 @@ def create(connection: Connection, *, user_id: str, token_hash: str) -> datetime
 
 def find(connection: Connection, *, token_hash: str) -> Session | None:
     """The session with that token, unless it is over or was ended. Only reads."""
-    row = connection.execute(_FIND, {"token_hash": token_hash}).one_or_none()
+    row = _FIND.line(connection, token_hash=token_hash)
     if row is None or row.at >= row.expires_at or row.at - row.last_seen_at >= IDLE:
         return None
     return Session(
