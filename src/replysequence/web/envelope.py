@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,10 +40,12 @@ class Envelope:
 
     app: ASGIApp
     secure: bool
-    _headers: dict[str, str] = field(init=False)
+    _headers: tuple[tuple[bytes, bytes], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_headers", response_headers(secure=self.secure))
+        headers = response_headers(secure=self.secure)
+        lines = tuple((name.encode(), value.encode()) for name, value in headers.items())
+        object.__setattr__(self, "_headers", lines)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,9 +57,9 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                own = {name.lower() for name, _ in headers}
+                message["headers"] = headers + [line for line in self._headers if line[0] not in own]
             await send(message)
 
         try:

@@ -18,6 +18,7 @@ from replysequence.web.envelope import Envelope
 from replysequence.web.gate import Gate
 from replysequence.web.rendering import STATIC
 from replysequence.web.security import Cookies
+from replysequence.web.short_way import ShortWay
 from replysequence.web.standing import look
 
 _A_YEAR = "public, max-age=31536000, immutable"
@@ -55,6 +56,7 @@ def create(services: Services, *, problems: Problems = _no_problems) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Utf8Forms)
     app.add_middleware(BodyLimit)
+    app.add_middleware(ShortWay, services=services)
     app.add_middleware(Gate, services=services)
     app.add_middleware(Admission, make_room=services.sending.let_one_go)
     app.add_middleware(Envelope, secure=services.secure_cookies)

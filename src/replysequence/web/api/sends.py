@@ -1,24 +1,60 @@
 """Sending, and what became of it."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
 
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.send import OUTCOME_SHOWN, WAITED_FOR, State
+from replysequence.services import Services
 from replysequence.web.api.inputs import Cursor, Limit, SendChange, SendId, SendInput, SettleInput
 from replysequence.web.api.outputs import Listing, SendAnswer, listing
 from replysequence.web.api.prefer import read_prefer
-from replysequence.web.callers import SignedIn, TheServices
+from replysequence.web.callers import Caller, SignedIn, TheServices
 
 router = APIRouter(tags=["sends"])
+
+PATH: Final = "/api/drafts/send"
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,254}[\x21-\x7e])?")
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What is answered to who sends a draft."""
+
+    status: int
+    headers: Mapping[str, str]
+    answer: SendAnswer
+
+
+async def send_draft(
+    body: SendInput, *, services: Services, caller: Caller, idempotency_key: str | None, prefer: str | None
+) -> Sent:
+    """Accept a send, and wait for its outcome as long as it was asked for."""
+    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise InvalidInput("Idempotency-Key", "An idempotency key has 1 to 256 printable ASCII characters.")
+    accepted, _ = await services.sending.accept(
+        caller.id,
+        draft_id=str(body.draft_id),
+        version=body.version,
+        send_at=body.send_at,
+        idempotency_key=idempotency_key,
+    )
+    wait = read_prefer(prefer)
+    headers = {"Preference-Applied": wait.applied} if wait.applied else {}
+    headers["Location"] = f"/api/sends/{accepted.id}"
+    found = accepted
+    if wait.seconds and body.send_at is None and accepted.state in WAITED_FOR:
+        found = await services.sending.wait_for_outcome(caller.id, send_id=accepted.id, seconds=wait.seconds)
+    return Sent(200 if found.state in OUTCOME_SHOWN else 202, headers, SendAnswer.of(found))
+
+
 @router.post(
-    "/api/drafts/send",
+    PATH,
     status_code=202,
     responses={200: {"model": SendAnswer, "description": "The outcome is known."}},
     summary="Send a draft",
@@ -41,24 +77,12 @@ async def send(
     ] = None,
 ) -> SendAnswer:
     """Once this answers, the send is on disk. 200: its outcome is in the answer. 202: not known yet; ask `Location`."""
-    if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        raise InvalidInput("Idempotency-Key", "An idempotency key has 1 to 256 printable ASCII characters.")
-    accepted, _ = await services.sending.accept(
-        caller.id,
-        draft_id=str(body.draft_id),
-        version=body.version,
-        send_at=body.send_at,
-        idempotency_key=idempotency_key,
+    sent = await send_draft(
+        body, services=services, caller=caller, idempotency_key=idempotency_key, prefer=prefer
     )
-    wait = read_prefer(prefer)
-    if wait.applied:
-        response.headers["Preference-Applied"] = wait.applied
-    response.headers["Location"] = f"/api/sends/{accepted.id}"
-    found = accepted
-    if wait.seconds and body.send_at is None and accepted.state in WAITED_FOR:
-        found = await services.sending.wait_for_outcome(caller.id, send_id=accepted.id, seconds=wait.seconds)
-    response.status_code = 200 if found.state in OUTCOME_SHOWN else 202
-    return SendAnswer.of(found)
+    response.status_code = sent.status
+    response.headers.update(sent.headers)
+    return sent.answer
 
 
 @router.get("/api/sends", summary="List sends, newest first")
