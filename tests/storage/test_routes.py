@@ -3,12 +3,14 @@
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from replysequence.domain.send import State
 from replysequence.storage import routes, sends
 from replysequence.storage.claims import LOOK_AGAIN, Round
 from replysequence.storage.database import Database
 from replysequence.storage.endings import Pause
+from replysequence.storage.tables import routes as routes_table
 from support.ledger import NOON, RELAY, Ledger
 
 LATER = NOON + timedelta(hours=1)
@@ -98,3 +100,24 @@ def test_a_route_without_sends_is_never_due(ledger: Ledger) -> None:
     ledger.database.run(routes.reschedule, route_ids=[RELAY.id, "no such route"])
     assert ledger.next_due() is None
     assert ledger.round() == Round([], None)
+
+
+@pytest.mark.parametrize("paused_until", [None, LONG_AGO, LATER, MUCH_LATER])
+@pytest.mark.parametrize("paced_until", [None, LONG_AGO, NOON + timedelta(minutes=1), MUCH_LATER])
+def test_one_more_send_sets_what_a_look_at_all_of_them_would(
+    ledger: Ledger, alice: str, paused_until: datetime | None, paced_until: datetime | None
+) -> None:
+    ledger.database.run(routes.take, route_id=RELAY.id, via=RELAY.via)
+    held_back = update(routes_table).values(paused_until=paused_until, paced_until=paced_until)
+    ledger.database.run(lambda connection: connection.execute(held_back))
+    for due in (MUCH_LATER + timedelta(days=1), LATER, LATER + timedelta(minutes=5), None):
+        ledger.accept(ledger.new(alice, send_at=due))
+        next_due = ledger.next_due()
+        assert next_due is not None
+        ledger.database.run(routes.reschedule, route_ids=[RELAY.id])
+        assert ledger.next_due() == next_due
+
+
+def test_a_send_that_waits_for_its_owner_makes_no_route_due(ledger: Ledger, alice: str) -> None:
+    ledger.accept(ledger.new(alice, held=("reconnect_needed", "Connect this account again.")))
+    assert ledger.next_due() is None

@@ -196,7 +196,8 @@ def accept(
         data=data,
         at=at,
     )
-    routes.reschedule(connection, route_ids=[send.route.id])
+    if next_at is not None:
+        routes.one_more(connection, route_id=send.route.id, due=next_at)
     if pause and state is State.QUEUED:
         reason, explanation = pause
     return Send(

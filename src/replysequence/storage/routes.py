@@ -7,7 +7,18 @@ of a mailbox provider stands for all of its mailboxes together: their pace, and 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Update,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from replysequence.domain.pacing import DAY, USAGE_STEP, Used, piece_of
@@ -56,6 +67,22 @@ _RESCHEDULE = {
     name: update(routes).where(_THIS).values(next_at=_next_at(name, routes.c.paced_until))
     for name in _DIALECTS
 }
+_due = bindparam("due", type_=routes.c.next_at.type)
+
+
+def _with_one_more(name: str) -> Update:
+    """What :data:`_RESCHEDULE` sets, from what it has set before and the time of one more send."""
+    latest, earliest = (func.max, func.min) if name == "sqlite" else (func.greatest, func.least)
+    held_back = (func.coalesce(routes.c.paused_until, _due), func.coalesce(routes.c.paced_until, _due))
+    moment = latest(_due, *held_back, type_=_due.type)
+    return (
+        update(routes)
+        .where(_THIS)
+        .values(next_at=earliest(func.coalesce(routes.c.next_at, moment), moment, type_=_due.type))
+    )
+
+
+_ONE_MORE = {name: Prepared(_with_one_more(name)) for name in _DIALECTS}
 _PUT_OFF = or_(
     routes.c.next_at.is_(None), routes.c.paced_until.is_(None), routes.c.next_at > routes.c.paced_until
 )
@@ -136,6 +163,13 @@ def reschedule(connection: Connection, *, route_ids: Iterable[str]) -> None:
     rows = [{"route_id": route_id} for route_id in sorted(set(route_ids))]
     if rows:
         connection.execute(_RESCHEDULE[connection.dialect.name], rows)
+
+
+def one_more(connection: Connection, *, route_id: str, due: datetime) -> None:
+    """The same for one locked route to which nothing has happened but that a send was added, without a look at its
+    sends; ``due`` is when that one may be claimed.
+    """
+    _ONE_MORE[connection.dialect.name].run(connection, route_id=route_id, due=due)
 
 
 def release(connection: Connection, *, route_ids: Iterable[str]) -> None:
