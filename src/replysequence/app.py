@@ -153,6 +153,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             disconnecting=disconnecting,
             telling=Telling(database=database, registry=registry, public_url=settings.public_url),
             looking_up=looking_up,
+            outcomes=outcomes,
             incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)

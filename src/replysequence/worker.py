@@ -12,6 +12,7 @@ from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.going_back import GoingBack
 from replysequence.services.looking_up import LookingUp
+from replysequence.services.outcomes import Outcomes
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
 from replysequence.services.tidying import tidy
@@ -60,6 +61,7 @@ class Worker:
         disconnecting: Disconnecting,
         telling: Telling,
         looking_up: LookingUp,
+        outcomes: Outcomes,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
@@ -70,11 +72,14 @@ class Worker:
         self._disconnecting = disconnecting
         self._looking_up = looking_up
         self._telling = telling
+        self._outcomes = outcomes
         self._wake = asyncio.Event()
         self._stopping = False
-        self._running: dict[asyncio.Task[None], str] = {}
+        self._running: dict[asyncio.Task[None], Claimed] = {}
         self._in_hand = dict.fromkeys(dispatching.senders, 0)
         self._wake_at_turn: asyncio.TimerHandle | None = None
+        self._places_are_awaited = False
+        self._places_were_left = False
 
     async def run(self) -> None:
         """Work until :meth:`stop`; then finish what is in hand and return."""
@@ -106,14 +111,20 @@ class Worker:
 
     async def _round(self) -> None:
         self._wake.clear()
+        self._places_were_left = False
         try:
             room = {via: AT_A_TIME - count for via, count in self._in_hand.items()}
             claimed, again_in = await self._dispatching.claim(room=room)
             for send in claimed:
                 self._take(send)
+            self._places_are_awaited = again_in is not None or min(room.values(), default=0) <= 0
+            if self._places_are_awaited and self._places_were_left:
+                self._wake.set()
+            pause = 0.0
             if claimed:
-                await asyncio.sleep(until_next_turn() if len(claimed) > FEW else SHORTEST_SLEEP)
-            elif not self._stopping:
+                pause = until_next_turn() if len(claimed) > FEW else SHORTEST_SLEEP
+                await asyncio.sleep(pause)
+            if not self._stopping and (again_in is None or again_in >= pause):
                 await self._sleep(again_in)
         except DatabaseUnavailable as error:
             _log.error("worker.database_unavailable", error=error)
@@ -124,21 +135,26 @@ class Worker:
 
     def _take(self, send: Claimed) -> None:
         task = asyncio.create_task(self._dispatching.carry_out(send), name=f"send-{send.id}")
-        self._running[task] = send.via
+        self._running[task] = send
         self._in_hand[send.via] += 1
+        self._outcomes.in_hand(send.id)
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._in_hand[self._running.pop(task)] -= 1
+        send = self._running.pop(task)
+        self._in_hand[send.via] -= 1
+        self._outcomes.let_go_of(send.id)
         if self._wake_at_turn is None:
             self._wake_at_turn = asyncio.get_running_loop().call_later(until_next_turn(), self._ended)
         if not task.cancelled() and task.exception() is not None:
             _log.error("worker.task_broke", task=task.get_name(), error=task.exception())
 
     def _ended(self) -> None:
-        """Sends have ended since the last turn, and left their places to others."""
+        """Sends have ended since the last turn, and left their places to others, where there are any."""
         self._wake_at_turn = None
-        self._wake.set()
+        self._places_were_left = True
+        if self._places_are_awaited:
+            self._wake.set()
 
     async def _sleep(self, due_in: float | None) -> None:
         pause = LONGEST_SLEEP if due_in is None else min(max(due_in, SHORTEST_SLEEP), LONGEST_SLEEP)

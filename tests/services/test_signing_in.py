@@ -20,7 +20,7 @@ from replysequence.services.signing_in import Person, Session, SigningIn
 from replysequence.storage.database import Transaction, now
 from replysequence.storage.sessions import IDLE, LIFETIME
 from replysequence.storage.tables import invitations, sessions
-from support.office import Office, Opening
+from support.office import Office, Opening, eventually
 
 PASSWORD = "correct horse battery"
 
@@ -232,9 +232,13 @@ async def test_an_api_key_works_until_it_is_revoked_and_is_shown_once(office: Op
         assert key.reveal().startswith("rs_")
         assert made.prefix == key.reveal()[:8]
         assert await verbs(it).person_of_key(key.reveal()) == alice
-        (listed,) = await verbs(it).api_keys(alice.id)
-        assert listed.id == made.id
-        assert listed.last_used_at is not None
+
+        async def noted() -> bool:
+            (listed,) = await verbs(it).api_keys(alice.id)
+            assert listed.id == made.id
+            return listed.last_used_at is not None
+
+        await eventually(noted)
         with pytest.raises(NotFound):
             await verbs(it).revoke_api_key(charlie.id, key_id=made.id)
         await verbs(it).revoke_api_key(alice.id, key_id=made.id)

@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 _FIRST_LOOK = 0.05
 _LONGEST_PAUSE = 0.5
+_IN_HAND_HERE = 5.0
+"""Seconds between two looks at what a worker in this process carries out: it will say when that is over."""
 
 
 class _Waiter:
@@ -29,6 +31,15 @@ class Outcomes:
     def __init__(self) -> None:
         self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._in_order: dict[_Waiter, None] = {}
+        self._in_hand: set[str] = set()
+
+    def in_hand(self, send_id: str) -> None:
+        """A worker in this process carries out ``send_id``, and calls :meth:`let_go_of` when it does so no longer."""
+        self._in_hand.add(send_id)
+
+    def let_go_of(self, send_id: str) -> None:
+        """The end of what :meth:`in_hand` began, whatever came of it."""
+        self._in_hand.discard(send_id)
 
     def announce(self, send_id: str) -> None:
         """Something became of ``send_id``: let those who wait for it look."""
@@ -54,7 +65,7 @@ class Outcomes:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        pause = _FIRST_LOOK
+        pause, looked = _FIRST_LOOK, loop.time()
         waiter = _Waiter()
         self._waiting[send_id].add(waiter)
         self._in_order[waiter] = None
@@ -66,6 +77,9 @@ class Outcomes:
                     waiter.stirred.clear()
                 except TimeoutError:
                     pause = min(pause * 2, _LONGEST_PAUSE)
+                    if send_id in self._in_hand and loop.time() < looked + _IN_HAND_HERE:
+                        continue
+                looked = loop.time()
                 found = await look()
                 if found is not None:
                     return found

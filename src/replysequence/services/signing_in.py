@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from replysequence import logs
 from replysequence.domain.address import parse_address
 from replysequence.domain.errors import (
     Conflict,
@@ -20,15 +21,18 @@ from replysequence.domain.errors import (
     NotAllowed,
     NotFound,
     NotSignedIn,
+    ReplySequenceError,
     TooManyRequests,
 )
 from replysequence.domain.event import Kind
 from replysequence.domain.secret import Secret
 from replysequence.domain.wall_clock import find_zone, zone_of
 from replysequence.storage import api_keys, events, invitations, sessions, throttles, users
-from replysequence.storage.api_keys import ApiKey
+from replysequence.storage.api_keys import ApiKey, KeyUse
 from replysequence.storage.database import Database, Transaction
 from replysequence.storage.users import User
+
+_log = logs.logger("services.signing_in")
 
 SET_UP_LIFETIME = timedelta(hours=24)
 SIGN_IN_LINK_LIFETIME = timedelta(hours=1)
@@ -86,6 +90,7 @@ class SigningIn:
         self._database = database
         self._hashing = asyncio.Semaphore(_HASHING_AT_A_TIME)
         self._nobodys_hash = _nobodys_hash()
+        self._noting: dict[str, asyncio.Task[None]] = {}
 
     async def needs_setup(self) -> bool:
         """Whether nobody has an account yet."""
@@ -196,13 +201,23 @@ class SigningIn:
         return Session(person=_person(found.user), hash=found.token_hash, expires_at=found.expires_at)
 
     async def person_of_key(self, key: str) -> Person | None:
-        """Whose API key this is, none when it is not (any more) one."""
+        """Whose API key this is, none when it is not (any more) one. That it is in use is noted soon after: nobody
+        waits for that.
+        """
         use = await self._database.read(api_keys.find, key_hash=hash_of(key))
         if use is None:
             return None
-        if use.needs_touch:
-            await self._database.transaction(api_keys.touch, user_id=use.user.id, key_id=use.key_id)
+        if use.needs_touch and use.key_id not in self._noting:
+            noting = asyncio.create_task(self._note_use(use), name="note-use-of-key")
+            self._noting[use.key_id] = noting
+            noting.add_done_callback(lambda _: self._noting.pop(use.key_id))
         return _person(use.user)
+
+    async def _note_use(self, use: KeyUse) -> None:
+        try:
+            await self._database.transaction(api_keys.touch, user_id=use.user.id, key_id=use.key_id)
+        except ReplySequenceError as error:  # the next use is noted instead
+            _log.warning("api_key.use_not_noted", key_id=use.key_id, error=error)
 
     async def change_password(self, user_id: str, *, session_hash: str, old: str, new: str) -> None:
         """Change a password; every other session ends. Raises :class:`InvalidInput` naming the field, and
