@@ -16,7 +16,7 @@ from replysequence.domain.event import Event, Kind
 from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
 from replysequence.storage import events, frozen, routes
 from replysequence.storage.claims import PROVIDER_DOWN
-from replysequence.storage.database import AnyRow, now
+from replysequence.storage.database import CLOCK, AnyRow
 from replysequence.storage.prepared import Prepared
 from replysequence.storage.tables import in_states, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
@@ -38,7 +38,7 @@ _LISTED = select(
         routes_table,
         and_(
             routes_table.c.id == sends.c.route_id,
-            routes_table.c.paused_until > bindparam("at"),
+            routes_table.c.paused_until > CLOCK,
             sends.c.state == State.QUEUED,
         ),
     ).outerjoin(
@@ -129,7 +129,7 @@ def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
     """One send with its attempts and events. Raises :class:`NotFound`."""
-    row = _READ.line(connection, user_id=user_id, send_id=send_id, at=now(connection))
+    row = _READ.line(connection, user_id=user_id, send_id=send_id)
     if row is None:
         raise NotFound("send")
     attempts = tuple(
@@ -174,7 +174,7 @@ def page(
         statement = statement.where(sends.c.state.in_([str(state) for state in states]))
     if draft_id is not None:
         statement = statement.where(sends.c.draft_id == draft_id)
-    return [_send(row) for row in connection.execute(statement, {"at": now(connection)})]
+    return [_send(row) for row in connection.execute(statement)]
 
 
 def held(connection: Connection, *, user_id: str, connection_id: str, limit: int) -> list[Send]:
@@ -183,7 +183,6 @@ def held(connection: Connection, *, user_id: str, connection_id: str, limit: int
         "user_id": user_id,
         "connection_id": connection_id,
         "count": limit,
-        "at": now(connection),
     }
     return [_send(row) for row in connection.execute(_WAITING_FOR_A_WORD, values)]
 
