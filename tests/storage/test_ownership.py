@@ -5,15 +5,26 @@ from types import ModuleType
 
 import pytest
 
-from replysequence.storage import api_keys, attachments, connections, deciding, drafts, events, oauth_attempts
+from replysequence.storage import (
+    api_keys,
+    attachments,
+    connections,
+    deciding,
+    drafts,
+    events,
+    oauth_attempts,
+    platforms,
+    reports,
+)
 
-PERSONAL = [api_keys, attachments, connections, deciding, drafts, events, oauth_attempts]
+PERSONAL = [api_keys, attachments, connections, deciding, drafts, events, oauth_attempts, platforms, reports]
 
 WITHOUT_OWNER = {
     "api_keys.find": "a key is looked up by its hash to learn whose it is",
     "connections.token_values": "a part of connect and of refreshing that only seals",
     "platforms.active": "for workers, who act for everybody",
     "events.append_many": "each event names its owner",
+    "reports.add": "each send comes with its owner",
     "oauth_attempts.belongs_elsewhere": "tells only that a state waits, to who has the state",
     "oauth_attempts.forget_expired": "tidies up",
 }

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from replysequence.storage import alerts, connection_tokens, deciding, drafts, events, sends, sessions
+from replysequence.storage import (
+    alerts,
+    connection_tokens,
+    deciding,
+    drafts,
+    events,
+    reports,
+    sends,
+    sessions,
+)
 from replysequence.storage.database import Database
 from replysequence.storage.ids import new_id
 
@@ -28,6 +37,9 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "what waits for a word, by mailbox": partial(deciding.counts, user_id=ID),
     "what waits for a mailbox": partial(sends.held, user_id=ID, connection_id=ID, limit=100),
     "from whom it waits": partial(deciding.sender, user_id=ID, connection_id=ID),
+    "reports": partial(reports.page, user_id=ID),
+    "the next page of reports": partial(reports.page, user_id=ID, before=(AT, ID, ID)),
+    "the reports of a send": partial(reports.of_send, user_id=ID, send_id=ID),
     "mails that are due": alerts.something_due,
     "tokens": partial(connection_tokens.sealed_tokens, connection_id=ID),
 }

@@ -25,6 +25,9 @@ class Kind(StrEnum):
     SEND_BOUNCED = "send.bounced"
     SEND_COMPLAINED = "send.complained"
 
+    REPORT_LOGGED = "report.logged"
+    REPORT_FAILED = "report.failed"
+
     CONNECTION_CONNECTED = "connection.connected"
     CONNECTION_RECONNECTED = "connection.reconnected"
     CONNECTION_RECONNECT_NEEDED = "connection.reconnect_needed"

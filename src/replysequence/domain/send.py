@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from replysequence.domain.event import Event
 from replysequence.domain.message import Address
+from replysequence.domain.report import Report
 
 
 class State(StrEnum):
@@ -167,6 +168,8 @@ class Send:
     updated_at: datetime
     attempts: tuple[Attempt, ...] = field(default=())
     events: tuple[Event, ...] = field(default=())
+    reports: tuple[Report, ...] = field(default=())
+    """How it stands in each CRM."""
     leaves_at: datetime | None = None
     """When it is expected to leave, by the pace of its mailbox and of its provider; none when nothing tells."""
 

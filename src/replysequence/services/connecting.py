@@ -33,6 +33,7 @@ from replysequence.storage import (
     holding,
     oauth_attempts,
     platforms,
+    reports,
     throttles,
 )
 from replysequence.storage.connections import Account
@@ -412,7 +413,7 @@ def _keep_platform(
     tokens: Tokens,
     wanted_id: str | None,
 ) -> Connected:
-    """The same for a platform: nothing waits for it here, and it is no default."""
+    """The same for a platform: no send waits for it, and it is no default. Reports that waited are due."""
     mine = platforms.list_for_user(transaction, user_id=user_id)
     _require_refresh_token(transaction, tokens, mine, account=account, table=connection_tokens.PLATFORMS)
     kept, known = platforms.connect(
@@ -423,6 +424,7 @@ def _keep_platform(
         category=category,
         tokens=new_tokens(tokens, at=now(transaction)),
     )
+    reports.release(transaction, user_id=user_id, connection_id=kept.id, at=now(transaction))
     notify(transaction, PLATFORMS_CHANNEL)
     return Connected(
         connection=kept,

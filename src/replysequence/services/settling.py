@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from replysequence import logs
 from replysequence.domain.errors import InvalidInput, NotFound
+from replysequence.domain.event import Kind
+from replysequence.domain.report import Correction
 from replysequence.domain.send import Send, State, Verdict
 from replysequence.providers.base import Relay, RelayNotice
 from replysequence.providers.registry import Registry
 from replysequence.services.sending import Sending, write
-from replysequence.storage import events, sends, webhook_deliveries
+from replysequence.storage import events, reports, sends, webhook_deliveries
 from replysequence.storage.accepting import NewSend
 from replysequence.storage.database import Database, Transaction, now
 
@@ -111,4 +113,8 @@ def _note(transaction: Transaction, notice: RelayNotice, *, via: str) -> bool:
         data={"detail": notice.detail} if notice.detail else {},
         at=at,
     )
+    if notice.kind is Kind.SEND_BOUNCED:
+        reports.correct(
+            transaction, user_id=send.user_id, send_id=send.id, correction=Correction.BOUNCED, at=at
+        )
     return True

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Update, bindparam, func, null, select, update
 from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.event import Kind
 from replysequence.domain.send import IN_HAND, MOVES, Outcome, State
-from replysequence.storage import events, routes
+from replysequence.storage import events, reports, routes
 from replysequence.storage.claims import CARRIED, AttemptLost, Claimed
 from replysequence.storage.events import NewEvent
 from replysequence.storage.tables import email_connections, in_states, send_attempts
@@ -162,6 +162,11 @@ def _write(connection: Connection, ended: Sequence[tuple[Claimed, Ending]], *, a
         ],
     )
     events.append_many(connection, [_event(claimed, ending, at=at) for claimed, ending in ended])
+    reports.add(
+        connection,
+        [(claimed.user_id, claimed.id) for claimed, ending in ended if ending.state is State.SENT],
+        at=at,
+    )
     for claimed, ending in ended:
         _tell_route(connection, claimed, ending)
     left = {claimed.route_id for claimed, ending in ended if ending.state is State.SENT}

@@ -45,8 +45,12 @@ def freeze_envelope(message: Message) -> str:
     )
 
 
-def thaw(frozen: str, envelope: str, *, send_id: str | None, files: Mapping[str, Attachment]) -> Message:
-    """The message again, with ``files`` by attachment id. The same send always gives the same message."""
+def thaw(
+    frozen: str, envelope: str, *, send_id: str | None, files: Mapping[str, Attachment] | None
+) -> Message:
+    """The message again, with ``files`` by attachment id, or without its files where that is none. The same send
+    always gives the same message.
+    """
     words = json.loads(frozen)
     people = json.loads(envelope)
     return Message(
@@ -58,7 +62,7 @@ def thaw(frozen: str, envelope: str, *, send_id: str | None, files: Mapping[str,
         subject=words["subject"],
         html=words["html"],
         text=words["text"],
-        attachments=tuple(files[attachment_id] for attachment_id in words["attachments"]),
+        attachments=() if files is None else tuple(files[each] for each in words["attachments"]),
         message_id=words["message_id"],
         date=datetime.fromisoformat(words["date"]),
         in_reply_to=words["in_reply_to"],

@@ -28,7 +28,7 @@ from replysequence.domain.event import Kind
 from replysequence.domain.looking import LOOKED_FOR_WITHIN, LOOKS_AFTER, looks_due
 from replysequence.domain.pacing import Rate
 from replysequence.domain.send import State, Verdict
-from replysequence.storage import events, routes
+from replysequence.storage import events, reports, routes
 from replysequence.storage.database import AnyRow
 from replysequence.storage.tables import email_connections, send_attempts, sends
 from replysequence.storage.tables import routes as routes_table
@@ -264,6 +264,7 @@ def settle_found(
     told = {"provider_message_id": provider_message_id, "thread_id": thread_id}
     data = {"verdict": Verdict.SENT, "by": "look_up", "attempt": look.attempt}
     _append(connection, look, kind=Kind.SEND_SETTLED, data=data | {k: v for k, v in told.items() if v}, at=at)
+    reports.add(connection, [(look.user_id, look.send_id)], at=at)
     return True
 
 

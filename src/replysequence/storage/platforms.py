@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, select, update
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import NotFound
 from replysequence.domain.event import Kind
-from replysequence.storage import events, users
+from replysequence.storage import events, reports, users
 from replysequence.storage.connections import Account, NewTokens, keep
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import platform_connections
@@ -84,15 +84,19 @@ def choose(
 
 
 def begin_disconnect(connection: sa.Connection, *, user_id: str, connection_id: str) -> Connection:
-    """Use a platform no more. Its tokens are still there, for revocation. Raises NotFound."""
+    """Use a platform no more; what was to be logged there is dropped. Its tokens are still there, for revocation.
+    Raises NotFound.
+    """
     users.lock(connection, user_id=user_id)
+    moment = now(connection)
     changed = connection.execute(
         update(platform_connections)
         .where(_C.id == connection_id, _C.user_id == user_id)
-        .values(status=ConnectionStatus.DISCONNECTING, updated_at=now(connection))
+        .values(status=ConnectionStatus.DISCONNECTING, updated_at=moment)
     ).rowcount
     if changed == 0:
         raise NotFound("connection")
+    reports.drop(connection, user_id=user_id, connection_id=connection_id, at=moment)
     return get(connection, user_id=user_id, connection_id=connection_id)
 
 

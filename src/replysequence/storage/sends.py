@@ -13,8 +13,9 @@ from sqlalchemy import Connection, Select, and_, bindparam, exists, func, null, 
 
 from replysequence.domain.errors import Conflict, NotFound
 from replysequence.domain.event import Event, Kind
+from replysequence.domain.report import Report
 from replysequence.domain.send import CANCELLABLE, FINAL, Attempt, Outcome, Route, Send, State, Verdict
-from replysequence.storage import events, frozen, routes
+from replysequence.storage import events, frozen, reports, routes
 from replysequence.storage.claims import PROVIDER_DOWN
 from replysequence.storage.database import AnyRow, now
 from replysequence.storage.tables import in_states, send_attempts, sends
@@ -124,7 +125,7 @@ def by_key(connection: Connection, *, user_id: str, key: str) -> KeyUse | None:
 
 
 def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
-    """One send with its attempts and events. Raises :class:`NotFound`."""
+    """One send with its attempts, events and reports. Raises :class:`NotFound`."""
     row = connection.execute(
         _GET, {"user_id": user_id, "send_id": send_id, "at": now(connection)}
     ).one_or_none()
@@ -144,7 +145,8 @@ def get(connection: Connection, *, user_id: str, send_id: str) -> Send:
         for tried in connection.execute(_ATTEMPTS, {"send_id": send_id})
     )
     history = tuple(events.of_send(connection, user_id=user_id, send_id=send_id))
-    return _send(row, attempts=attempts, history=history)
+    told = tuple(reports.of_send(connection, user_id=user_id, send_id=send_id))
+    return _send(row, attempts=attempts, history=history, told=told)
 
 
 def state_of(connection: Connection, *, user_id: str, send_id: str) -> State:
@@ -164,7 +166,7 @@ def page(
     states: Sequence[State] | None = None,
     draft_id: str | None = None,
 ) -> list[Send]:
-    """An owner's sends, newest first, without attempts and events; ``before`` is the id to continue after."""
+    """An owner's sends, newest first, without attempts, events and reports; ``before`` is the id to continue after."""
     statement = _LISTED.where(sends.c.user_id == user_id).order_by(sends.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(sends.c.id < before)
@@ -257,6 +259,8 @@ def settle(
         data={"verdict": verdict, "by": by, "attempt": row.attempt},
         at=at,
     )
+    if verdict is Verdict.SENT:
+        reports.add(connection, [(user_id, send_id)], at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +304,13 @@ def locked(connection: Connection, *, user_id: str, send_id: str) -> AnyRow:
     return row
 
 
-def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Event, ...] = ()) -> Send:
+def _send(
+    row: AnyRow,
+    *,
+    attempts: tuple[Attempt, ...] = (),
+    history: tuple[Event, ...] = (),
+    told: tuple[Report, ...] = (),
+) -> Send:
     paused = row.reason is None and row.explanation is None
     sender, reply_to, recipients = frozen.people(row.envelope)
     return Send(
@@ -324,4 +334,5 @@ def _send(row: AnyRow, *, attempts: tuple[Attempt, ...] = (), history: tuple[Eve
         updated_at=row.updated_at,
         attempts=attempts,
         events=history,
+        reports=told,
     )

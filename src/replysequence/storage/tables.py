@@ -440,27 +440,38 @@ reports = Table(
     Column("reason", String(64)),
     Column("explanation", Text),
     Column("attempts", Integer, nullable=False),
+    # Attempts in a row that came to nothing because of the CRM: how long to wait, and when to let others go first.
+    Column("failures", Integer, nullable=False),
     # Whether an earlier attempt may have made the entry: then it is looked for before it is made.
     Column("look_first", Boolean, nullable=False),
     _id("claimed_by", nullable=True),
-    _moment("next_at", nullable=True),
+    _moment("next_at", nullable=True),  # none once it is over
     Column("entry_id", String(200)),
     Column("entry_url", Text),
     Column("person", Text),  # whom it was logged on, in words
     _moment("logged_at", nullable=True),
-    _moment("created_at"),
+    _moment("created_at"),  # when it last came to be logged, or corrected: they are logged in this order
     _moment("updated_at"),
     CheckConstraint(_one_of("state", ReportState), name="state"),
     Index(
-        "ix_reports_due",
-        "next_at",
+        "ix_reports_unfinished",
+        "connection_id",
+        "created_at",
+        "send_id",
         sqlite_where=text("next_at IS NOT NULL"),
         postgresql_where=text("next_at IS NOT NULL"),
     ),
-    Index("ix_reports_listed", "user_id", "created_at"),
+    Index(
+        "ix_reports_passed_by",
+        "connection_id",
+        sqlite_where=text("next_at IS NOT NULL AND failures >= 6"),
+        postgresql_where=text("next_at IS NOT NULL AND failures >= 6"),
+    ),
+    Index("ix_reports_listed", "user_id", "created_at", "send_id", "connection_id"),
     Index("ix_reports_connection", "connection_id", "state"),
     Index(
         "ix_reports_claimed",
+        "connection_id",
         "claimed_by",
         sqlite_where=text("claimed_by IS NOT NULL"),
         postgresql_where=text("claimed_by IS NOT NULL"),

@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=64), nullable=True),
         sa.Column("explanation", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("look_first", sa.Boolean(), nullable=False),
         _id("claimed_by", nullable=True),
         _moment("next_at", nullable=True),
@@ -96,11 +97,30 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("send_id", "connection_id", name="pk_reports"),
     )
-    op.create_index("ix_reports_due", "reports", ["next_at"], unique=False, **_where("next_at IS NOT NULL"))
-    op.create_index("ix_reports_listed", "reports", ["user_id", "created_at"], unique=False)
+    op.create_index(
+        "ix_reports_unfinished",
+        "reports",
+        ["connection_id", "created_at", "send_id"],
+        unique=False,
+        **_where("next_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_reports_passed_by",
+        "reports",
+        ["connection_id"],
+        unique=False,
+        **_where("next_at IS NOT NULL AND failures >= 6"),
+    )
+    op.create_index(
+        "ix_reports_listed", "reports", ["user_id", "created_at", "send_id", "connection_id"], unique=False
+    )
     op.create_index("ix_reports_connection", "reports", ["connection_id", "state"], unique=False)
     op.create_index(
-        "ix_reports_claimed", "reports", ["claimed_by"], unique=False, **_where("claimed_by IS NOT NULL")
+        "ix_reports_claimed",
+        "reports",
+        ["connection_id", "claimed_by"],
+        unique=False,
+        **_where("claimed_by IS NOT NULL"),
     )
 
 
