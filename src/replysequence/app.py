@@ -8,6 +8,7 @@ from replysequence import logs, process
 from replysequence.domain.errors import DatabaseUnavailable, VaultKeyMissing
 from replysequence.providers.http import HttpClient
 from replysequence.providers.registry import Registry
+from replysequence.reporter import Reporter
 from replysequence.services import Services
 from replysequence.services.connecting import Connecting
 from replysequence.services.deciding import Deciding
@@ -16,13 +17,15 @@ from replysequence.services.dispatching import Dispatching
 from replysequence.services.drafting import Drafting
 from replysequence.services.going_back import GoingBack
 from replysequence.services.history import History
+from replysequence.services.logbook import Logbook
 from replysequence.services.looking_up import LookingUp
 from replysequence.services.outcomes import Outcomes
+from replysequence.services.reporting import Reporting
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
 from replysequence.services.signing_in import SigningIn
 from replysequence.services.telling import Telling
-from replysequence.services.tokens import Tokens
+from replysequence.services.tokens import PlatformTokens, Tokens
 from replysequence.services.watching import Watching
 from replysequence.settings import Settings
 from replysequence.storage import incarnations, keys, schema, vault
@@ -133,6 +136,7 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             looking_up=looking_up,
             deciding=Deciding(database=database, sending=sending, outcomes=outcomes),
             history=History(database=database),
+            logbook=Logbook(database=database, registry=registry),
             registry=registry,
             public_url=settings.public_url,
         )
@@ -145,6 +149,15 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             watching=watching,
             incarnation=incarnation.id,
         )
+        reporting = Reporting(
+            database=database,
+            registry=registry,
+            tokens=PlatformTokens(
+                database=database, registry=registry, http=http, vault=opened, owner=incarnation.id
+            ),
+            incarnation=incarnation.id,
+            public_url=settings.public_url,
+        )
         worker = Worker(
             database=database,
             dispatching=dispatching,
@@ -153,6 +166,8 @@ async def running(settings: Settings) -> AsyncIterator[App]:
             disconnecting=disconnecting,
             telling=Telling(database=database, registry=registry, public_url=settings.public_url),
             looking_up=looking_up,
+            reporting=reporting,
+            reporter=Reporter(database=database, reporting=reporting),
             incarnation=incarnation,
         )
         yield App(settings, database, opened, registry, services, worker)

@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 
 from replysequence import logs
 from replysequence.domain.errors import DatabaseUnavailable
+from replysequence.reporter import Reporter
 from replysequence.services.batching import FEW, until_next_turn
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.dispatching import Dispatching
 from replysequence.services.going_back import GoingBack
 from replysequence.services.looking_up import LookingUp
+from replysequence.services.reporting import Reporting
 from replysequence.services.sending import SENDS_CHANNEL
 from replysequence.services.telling import Telling
 from replysequence.services.tidying import tidy
@@ -60,6 +62,8 @@ class Worker:
         disconnecting: Disconnecting,
         telling: Telling,
         looking_up: LookingUp,
+        reporting: Reporting,
+        reporter: Reporter,
         incarnation: Incarnation,
     ) -> None:
         self._database = database
@@ -70,6 +74,8 @@ class Worker:
         self._disconnecting = disconnecting
         self._looking_up = looking_up
         self._telling = telling
+        self._reporting = reporting
+        self._reporter = reporter
         self._wake = asyncio.Event()
         self._stopping = False
         self._running: dict[asyncio.Task[None], str] = {}
@@ -80,6 +86,7 @@ class Worker:
         """Work until :meth:`stop`; then finish what is in hand and return."""
         silence = self._database.listen(SENDS_CHANNEL, self._wake.set)
         _log.info("worker.started")
+        reporting = asyncio.create_task(self._reporter.run(), name="reporter")
         others = [
             asyncio.create_task(_now_and_then(self._look_after_the_dead, every=REAP_EVERY), name="reaper"),
             asyncio.create_task(_now_and_then(self._tidy, every=TIDY_EVERY), name="tidier"),
@@ -96,11 +103,12 @@ class Worker:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
-            if self._running:
-                await asyncio.wait(self._running, timeout=FINISH_WITHIN)
+            self._reporter.stop()
+            await asyncio.wait({*self._running, reporting}, timeout=FINISH_WITHIN)
 
     def stop(self) -> None:
         """Claim nothing more."""
+        self._reporter.stop()
         self._stopping = True
         self._wake.set()
 
@@ -148,13 +156,16 @@ class Worker:
             return
 
     async def _look_after_the_dead(self) -> None:
-        """Finish what processes that died have left: their sends, and accounts that they were disconnecting.
+        """Finish what processes that died have left: their sends, their reports, and accounts that they were
+        disconnecting.
 
         Before that, make sure that nobody takes us for dead.
         """
         await asyncio.to_thread(self._incarnation.renew)
         if await self._dispatching.reap():
             self._wake.set()
+        if await self._reporting.reap():
+            self._reporter.wake()
         await self._disconnecting.finish_disconnects()
 
     async def _tell(self) -> None:

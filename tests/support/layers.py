@@ -21,9 +21,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "sandbox": frozenset(),
     "settings": frozenset({"domain", "providers", "storage"}),
     "logs": frozenset({"domain"}),
-    "worker": frozenset({"domain", "logs", "services", "storage"}),
+    "reporter": frozenset({"domain", "logs", "services", "storage"}),
+    "worker": frozenset({"domain", "logs", "reporter", "services", "storage"}),
     "process": frozenset({"domain", "logs", "settings"}),
-    "app": frozenset({"domain", "logs", "process", "providers", "services", "settings", "storage", "worker"}),
+    "app": frozenset(
+        {"domain", "logs", "process", "providers", "reporter", "services", "settings", "storage"}
+    )
+    | frozenset({"worker"}),
     "working": frozenset({"app", "logs", "process", "settings"}),
     "serving": frozenset({"app", "domain", "logs", "process", "settings", "storage", "web"}),
     "cli": frozenset({"app", "domain", "logs", "process", "providers", "sandbox", "services", "serving"})

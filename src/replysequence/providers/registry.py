@@ -63,6 +63,10 @@ class Registry:
             raise NotFound("provider")
         return provider
 
+    def crms(self) -> list[Crm]:
+        """Every CRM, configured or not."""
+        return [each for each in self._providers.values() if isinstance(each, Crm)]
+
     def relay(self) -> Relay | None:
         """The first relay that is configured, if any."""
         return next((relay for relay in self._relays() if not relay.missing), None)

@@ -8,6 +8,7 @@ from replysequence.services.deciding import Deciding
 from replysequence.services.disconnecting import Disconnecting
 from replysequence.services.drafting import Drafting
 from replysequence.services.history import History
+from replysequence.services.logbook import Logbook
 from replysequence.services.looking_up import LookingUp
 from replysequence.services.sending import Sending
 from replysequence.services.settling import Settling
@@ -27,6 +28,7 @@ class Services:
     looking_up: LookingUp
     deciding: Deciding
     history: History
+    logbook: Logbook
     registry: Registry
     public_url: str
 
