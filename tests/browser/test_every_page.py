@@ -12,6 +12,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 from sqlalchemy import update
 
 from replysequence.domain.address import Address
+from replysequence.domain.connection import ConnectionStatus
 from replysequence.domain.draft import DraftContent
 from replysequence.domain.send import State
 from replysequence.sandbox.accounts import Vendor
@@ -22,7 +23,9 @@ from replysequence.storage.database import Transaction, now
 from replysequence.storage.tables import sends
 from support.at_the_browser import BEN, OUTLOOK, PRIVATE_GMAIL, WORK_GMAIL, AtTheBrowser
 from support.browser import OpenPage, assert_no_axe_violations
+from support.crm_connections import connect_crm, put_status
 from support.days_to_come import in_month
+from support.rolodex import Service, installed, service
 from support.webapp import PASSWORD, RunningApp, Visitor, running_app
 
 PHONE_WIDTH = 390
@@ -49,6 +52,11 @@ PAGES = {
     "send that asks": "/sends/{asking}",
     "what waits for you": "/sends/held",
     "activity": "/activity",
+    "send that is logged": "/sends/{logged}",
+    "send that could not be logged": "/sends/{sent}",
+    "what was logged": "/reports",
+    "nothing that was logged": "/reports?show=skipped",
+    "disconnect a CRM": "/settings/integrations/{crm}/disconnect",
     "integrations": "/settings/integrations",
     "disconnect": "/settings/integrations/{broken}/disconnect",
     "account": "/settings/account",
@@ -67,13 +75,20 @@ def furnished(
     """An app in which much has happened, Alice in it, and the ids that stand in addresses."""
     folder = tmp_path_factory.mktemp("every-page")
     shutil.copyfile(migrated_sqlite_file, folder / "web.db")
-    with sandbox() as box, running_app(f"sqlite:///{folder}/web.db", folder, box=box) as app:
-        alice = app.browser("Alice", is_admin=True)
-        yield app, alice, furnish(app, alice, box)
+    with service() as crm, pytest.MonkeyPatch.context() as patch, sandbox() as box:
+        for target, name, value in installed(crm.url):
+            patch.setitem(target, name, value)
+        with running_app(f"sqlite:///{folder}/web.db", folder, box=box) as app:
+            alice = app.browser("Alice", is_admin=True)
+            yield app, alice, furnish(app, alice, box, crm=crm)
 
 
-def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, str]:
+def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox, *, crm: Service) -> dict[str, str]:
     services = app.app.services
+    crm.add(BEN)
+    crm.faults.append(("before", 422))
+    kept, lost = (connect_crm(app.app.database, app.app.vault, alice.id, subject=name) for name in "ab")
+    app.app.database.run(put_status, lost.id, ConnectionStatus.NEEDS_RECONNECT)
     for provider, account in (("gmail", WORK_GMAIL), ("gmail", PRIVATE_GMAIL), ("outlook", OUTLOOK)):
         app.connect(alice, provider, account)
     broken = app.connection_id(alice, PRIVATE_GMAIL)
@@ -116,6 +131,9 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
     )
     sent_draft = draft("Sent")
     sent = send(sent_draft, becomes=State.SENT)
+    logged = send(draft("Logged"), becomes=State.SENT)
+    while not crm.written()[logged]:
+        time.sleep(0.05)
     box.world.faults.arm(Fault(kind="error_500_after_acceptance", vendor=Vendor.GOOGLE))
     assert alice.person is not None
     invitation = app.do(services.signing_in.invite(alice.person, email="new@example.com", is_admin=False))
@@ -124,6 +142,8 @@ def furnish(app: RunningApp, alice: Visitor, box: RunningSandbox) -> dict[str, s
         "rich": draft(LONG_SUBJECT, html="<table style='color:red'><tr><td>Hi</table><script>1</script>"),
         "sent draft": sent_draft,
         "sent": sent,
+        "logged": logged,
+        "crm": kept.id,
         "unknown": send(draft(LONG_SUBJECT), becomes=State.UNKNOWN),
         "waiting": send(draft("Waits", connection_id=broken), becomes=State.WAITING),
         "asking": asking,

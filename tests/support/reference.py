@@ -28,6 +28,7 @@ _TOPICS = {
     "sends": "Sends",
     "drafts": "Drafts and their files",
     "events": "Events",
+    "reports": "Reports to CRMs",
     "webhooks": "Webhooks",
     "health": "Health",
 }

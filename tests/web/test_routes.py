@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from replysequence.storage import reports
+from replysequence.storage.database import now
 from replysequence.web.gate import OPEN, SIGNED_BY_SENDER
 from replysequence.web.security import SAFE_METHODS
 from replysequence.web.server import create
 from support.answers import error_of, made, multipart
+from support.crm_connections import connect_crm
 from support.days_to_come import in_month
 from support.webapp import RunningApp, Visitor
 
@@ -40,6 +43,8 @@ OWN_ONLY: dict[str, Any] = {
     "POST /api/drafts": {},
     "GET /api/sends": None,
     "GET /api/events": None,
+    "GET /api/reports": None,
+    "GET /reports": None,
     "GET /": None,
     "GET /drafts/new": None,
     "POST /drafts": None,
@@ -92,6 +97,10 @@ NAMING_AN_OBJECT: dict[str, Any] = {
     "POST /sends/held/{connection_id}/cancel": None,
     "POST /sends/held/{connection_id}/another": "other_id=00000000-0000-7000-8000-000000000000",
     "POST /sends/{send_id}/settle": "answer=sent",
+    "POST /api/reports/{send_id}/{connection_id}/again": None,
+    "POST /sends/{send_id}/reports/{connection_id}/again": None,
+    "PATCH /api/integrations/crm/{connection_id}": {"create_contacts": True},
+    "POST /settings/integrations/{connection_id}/logging": "parts=subject&senders=dana.reyes%40brightwave.example",
     "POST /settings/api-keys/{key_id}/revoke": None,
     "POST /settings/integrations/{connection_id}/default": None,
     "POST /settings/integrations/{connection_id}/stop-looking": None,
@@ -123,14 +132,16 @@ class Things:
     attachment_id: str
     send_id: str
     connection_id: str
+    crm_id: str
     key_id: str
 
     def path(self, pattern: str) -> str:
+        is_of_a_crm = any(part in pattern for part in ("/reports/", "/crm/", "/logging"))
         return pattern.format(
             draft_id=self.draft_id,
             attachment_id=self.attachment_id,
             send_id=self.send_id,
-            connection_id=self.connection_id,
+            connection_id=self.crm_id if is_of_a_crm else self.connection_id,
             key_id=self.key_id,
             provider="gmail",
         )
@@ -167,7 +178,11 @@ def things(web: RunningApp, alice: Visitor) -> Things:
         status=202,
     )
     key, _ = web.do(web.app.services.signing_in.create_api_key(alice.id, name="matrix"))
-    return Things(alice, draft["id"], draft["attachments"][0]["id"], send["id"], connection_id, key.id)
+    database, at = web.app.database, web.do(web.app.database.read(now))
+    crm = connect_crm(database, web.app.vault, alice.id)
+    database.run(reports.add, [(alice.id, send["id"])], at=at)
+    file_id = draft["attachments"][0]["id"]
+    return Things(alice, draft["id"], file_id, send["id"], connection_id, crm.id, key.id)
 
 
 def test_every_route_has_a_line_in_one_of_the_tables_and_only_one(web: RunningApp) -> None:

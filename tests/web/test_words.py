@@ -7,6 +7,7 @@ import pytest
 
 import replysequence
 from replysequence.domain.event import Kind
+from replysequence.domain.report import ReportState
 from replysequence.domain.send import Outcome, State
 from replysequence.web import words
 
@@ -34,6 +35,7 @@ def test_every_state_outcome_and_event_has_words() -> None:
     assert set(words.STATES) == set(State)
     assert set(words.OUTCOMES) == set(Outcome)
     assert set(words.EVENTS) == set(Kind)
+    assert set(words.REPORT_STATES) == set(ReportState)
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -78,6 +78,7 @@ class Report:
     connection_id: str
     user_id: str
     provider: str
+    subject: str
     state: ReportState
     correction: Correction | None
     reason: str | None

@@ -45,10 +45,13 @@ _ADD = {
 }
 _SHOWN = select(
     *(column for column in _R if column.name not in {"claimed_by", "look_first", "failures"}),
+    sends.c.subject,
     _P.status.label("connection_status"),
     _P.status_reason,
     _P.problem,
-).select_from(reports.outerjoin(platform_connections, _P.id == _R.connection_id))
+).select_from(
+    reports.join(sends, sends.c.id == _R.send_id).outerjoin(platform_connections, _P.id == _R.connection_id)
+)
 """Reports as their owners see them, each with how its connection stands."""
 _OF_SEND = _SHOWN.where(_R.user_id == bindparam("user_id"), _R.send_id == bindparam("send_id")).order_by(
     _R.connection_id
@@ -327,6 +330,7 @@ def _report(row: AnyRow) -> Report:
         connection_id=row.connection_id,
         user_id=row.user_id,
         provider=row.provider,
+        subject=row.subject,
         state=ReportState(row.state),
         correction=Correction(row.correction) if row.correction else None,
         reason=row.status_reason if held else row.reason,

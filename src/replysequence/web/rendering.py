@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, cast
+from urllib.parse import urlsplit
 
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,11 +15,13 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 
 from replysequence.domain.address import Address
+from replysequence.domain.connection import Connection
+from replysequence.domain.report import CrmOptions
 from replysequence.domain.wall_clock import zone
 from replysequence.web import notices, times, words
 from replysequence.web.callers import caller_or_none
 from replysequence.web.security import Cookies
-from replysequence.web.standing import held_of
+from replysequence.web.standing import broken_of, held_of
 
 STATIC: Final = Path(str(files("replysequence.web").joinpath("static")))
 
@@ -68,6 +71,7 @@ def _common(request: Request) -> dict[str, object]:
         "zone": zone(person.time_zone if person else None),
         "now": datetime.now(UTC),
         "held": held_of(request),
+        "broken_platforms": broken_of(request),
     }
 
 
@@ -81,11 +85,25 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {"static": static_url, "words": words}
-    environment.filters |= {"size": size, "people": people}
+    environment.filters |= {"size": size, "people": people, "outward": outward, "crm_options": crm_options}
     environment.filters |= {"scopes": words.scopes_in_words, "reason": words.reason_in_words}
     environment.filters |= {each.__name__: each for each in (times.moment, times.exactly, times.about)}
     environment.filters |= {"seconds_left": times.seconds_left}
     return environment
+
+
+def outward(url: str | None) -> str:
+    """``url`` where a page may link to it, another site or one on this machine; else nothing."""
+    parts = urlsplit(url or "")
+    here = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    return (
+        url or "" if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and here)) else ""
+    )
+
+
+def crm_options(connection: Connection) -> CrmOptions:
+    """What the owner of a CRM connection chose."""
+    return CrmOptions.of(connection.options)
 
 
 def size(count: int) -> str:

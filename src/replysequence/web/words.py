@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from replysequence.domain.event import Event, Kind
+from replysequence.domain.report import ReportState
 from replysequence.domain.send import SCHEDULED, UNDO, Outcome, State
 
 
@@ -52,6 +53,15 @@ WAITS: Final[Mapping[str, str]] = {
     "disconnected": "Held. It does not leave by itself any more.",
 }
 """What a waiting send means where its reason says more than its state."""
+
+REPORT_STATES: Final[Mapping[ReportState, StateWords]] = {
+    ReportState.DUE: StateWords("Waits to be logged", "wait", "It is logged by itself.", live=True),
+    ReportState.CLAIMED: StateWords("Being logged", "busy", "The CRM is being asked.", live=True),
+    ReportState.LOGGING: StateWords("Being logged", "busy", "The entry is being made.", live=True),
+    ReportState.LOGGED: StateWords("Logged", "good", "It has its entry there."),
+    ReportState.SKIPPED: StateWords("Not logged", "plain", "There was nothing to log it on."),
+    ReportState.FAILED: StateWords("Could not be logged", "bad", "The CRM did not take it."),
+}
 
 OUTCOMES: Final[Mapping[Outcome, str]] = {
     Outcome.SENT: "Accepted",
@@ -172,11 +182,16 @@ EVENT_TONES: Final[Mapping[Kind, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class CategoryWords:
-    """A section of the integrations page. ``absent`` is what it says while this version has no provider for it."""
+    """A section of the integrations page. ``absent`` is what it says while this version has no provider for it.
+
+    ``lost`` says that a permission is gone, and ``meanwhile`` what that means until the account is connected again.
+    """
 
     title: str
     purpose: str
     absent: str
+    lost: str = "The permission is no longer valid."
+    meanwhile: str = "Nothing is read from it until then."
 
 
 CATEGORIES: Final[Mapping[str, CategoryWords]] = {
@@ -192,9 +207,14 @@ CATEGORIES: Final[Mapping[str, CategoryWords]] = {
         "Email accounts",
         "Your follow-ups leave from these addresses.",
         "No email provider is available in this version.",
+        lost="The permission to send is no longer valid.",
+        meanwhile="Messages from this address wait until then.",
     ),
     "crm": CategoryWords(
-        "CRM", "Where every message you send is logged.", "No CRM is available in this version."
+        "CRM",
+        "Where every message you send is logged, once, on the person it went to.",
+        "No CRM is available in this version.",
+        meanwhile="What you send meanwhile is logged there afterwards. Sending does not wait for it.",
     ),
 }
 

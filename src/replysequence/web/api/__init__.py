@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from replysequence.web.api import attachments, auth, drafts, events, health, integrations, sends, webhooks
+from replysequence.web.api import (
+    attachments,
+    auth,
+    drafts,
+    events,
+    health,
+    integrations,
+    reports,
+    sends,
+    webhooks,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
@@ -11,6 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     drafts.router,
     attachments.router,
     events.router,
+    reports.router,
     webhooks.router,
     health.router,
 )

@@ -13,6 +13,7 @@ from replysequence.domain.characters import uncarriable
 from replysequence.domain.draft import DraftContent
 from replysequence.domain.errors import InvalidInput
 from replysequence.domain.message import Attachment, media_type, parse_message_id, parse_message_ids
+from replysequence.domain.report import LogParts
 from replysequence.domain.send import Verdict
 from replysequence.services.disconnecting import Waiting
 
@@ -35,6 +36,7 @@ Version = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 Uuid = Annotated[UUID, Path()]
 DraftId = Annotated[UUID, Path(description="The draft's id.")]
 SendId = Annotated[UUID, Path(description="The send's id.")]
+ConnectionId = Annotated[UUID, Path(description="The connection's id.")]
 AttachmentId = Annotated[UUID, Path(description="The attachment's id.")]
 ProviderName = Annotated[
     str, Path(max_length=32, pattern=r"^[a-z0-9_]+$", description="A provider's name, such as `gmail`.")
@@ -178,6 +180,17 @@ class DisconnectInput(Input):
 
     connection_id: UUID | None = None
     sends: Waiting = Waiting.KEEP
+
+
+class CrmOptionsInput(Input):
+    """What a CRM is told from now on; what is left out stays as it is. An empty ``senders`` means all addresses.
+
+    ``create_contacts``: make a record for who is in To and has none. ``parts``: ``subject`` keeps the text back.
+    """
+
+    create_contacts: Annotated[bool, Field(strict=True)] | None = None
+    parts: LogParts | None = None
+    senders: Annotated[list[Line], Field(max_length=_MOST_PEOPLE)] | None = None
 
 
 class DefaultInput(Input):

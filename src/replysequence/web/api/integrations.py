@@ -2,9 +2,16 @@
 
 from fastapi import APIRouter
 
-from replysequence.web.api.inputs import DefaultInput, DisconnectInput, ProviderName
+from replysequence.web.api.inputs import (
+    ConnectionId,
+    CrmOptionsInput,
+    DefaultInput,
+    DisconnectInput,
+    ProviderName,
+)
 from replysequence.web.api.outputs import (
     CategoryAnswer,
+    ConnectionAnswer,
     DisconnectAnswer,
     DisconnectedAnswer,
     IntegrationsAnswer,
@@ -25,6 +32,21 @@ async def integrations(services: TheServices, caller: SignedIn) -> IntegrationsA
 async def set_default(body: DefaultInput, services: TheServices, caller: SignedIn) -> IntegrationsAnswer:
     await services.connecting.set_default(caller.id, connection_id=str(body.connection_id))
     return await _integrations(services, caller)
+
+
+@router.patch("/api/integrations/crm/{connection_id}", summary="Choose what a CRM is told")
+async def choose(
+    connection_id: ConnectionId, body: CrmOptionsInput, services: TheServices, caller: SignedIn
+) -> ConnectionAnswer:
+    """Counts for what is sent from now on; whether the text is logged counts for what waits, too."""
+    chosen = await services.logbook.choose(
+        caller.id,
+        connection_id=str(connection_id),
+        create_contacts=body.create_contacts,
+        parts=body.parts,
+        senders=body.senders,
+    )
+    return ConnectionAnswer.of(chosen)
 
 
 @router.post("/api/integrations/{provider}/disconnect", summary="Disconnect an account")

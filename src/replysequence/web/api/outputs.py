@@ -11,6 +11,7 @@ from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.draft import AttachmentInfo, Draft
 from replysequence.domain.event import Event, Kind
 from replysequence.domain.message import Problem
+from replysequence.domain.report import Correction, CrmOptions, LogParts, Report, ReportState
 from replysequence.domain.send import Attempt, Outcome, Send, State
 from replysequence.services.cards import ProviderCard
 from replysequence.services.disconnecting import Disconnected
@@ -223,9 +224,53 @@ class AttemptAnswer(BaseModel):
         )
 
 
+class ReportAnswer(BaseModel):
+    """How a send stands in a CRM. ``person`` is whom it was logged on, ``entry_url`` opens it there. ``next_at`` is
+    when it is tried, null when that is not planned. ``correction`` is what became known of it later.
+    """
+
+    send_id: str
+    connection_id: str
+    provider: str
+    subject: str
+    state: ReportState
+    correction: Correction | None
+    reason: str | None
+    explanation: str | None
+    attempts: int
+    next_at: datetime | None
+    entry_id: str | None
+    entry_url: str | None
+    person: str | None
+    logged_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, report: Report) -> "ReportAnswer":
+        return cls(
+            send_id=report.send_id,
+            connection_id=report.connection_id,
+            provider=report.provider,
+            subject=report.subject,
+            state=report.state,
+            correction=report.correction,
+            reason=report.reason,
+            explanation=report.explanation,
+            attempts=report.attempts,
+            next_at=report.next_at,
+            entry_id=report.entry_id,
+            entry_url=report.entry_url,
+            person=report.person,
+            logged_at=report.logged_at,
+            created_at=report.created_at,
+            updated_at=report.updated_at,
+        )
+
+
 class SendAnswer(BaseModel):
-    """``reason`` is a stable word, ``explanation`` a sentence; lists leave attempts and events empty. ``leaves_at`` is
-    about when it will leave, where it waits for others of its mailbox.
+    """``reason`` is a stable word, ``explanation`` a sentence; lists leave attempts, events and reports empty.
+    ``leaves_at`` is about when it will leave, where it waits for others of its mailbox.
     """
 
     id: str
@@ -251,6 +296,7 @@ class SendAnswer(BaseModel):
     updated_at: datetime
     attempts: list[AttemptAnswer]
     events: list[EventAnswer]
+    reports: list[ReportAnswer]
 
     @classmethod
     def of(cls, send: Send) -> "SendAnswer":
@@ -278,13 +324,29 @@ class SendAnswer(BaseModel):
             updated_at=send.updated_at,
             attempts=[AttemptAnswer.of(attempt) for attempt in send.attempts],
             events=[EventAnswer.of(event) for event in send.events],
+            reports=[ReportAnswer.of(report) for report in send.reports],
+        )
+
+
+class CrmOptionsAnswer(BaseModel):
+    """What a CRM is told. No ``senders`` means all of its owner's addresses."""
+
+    create_contacts: bool
+    parts: LogParts
+    senders: list[str]
+
+    @classmethod
+    def of(cls, options: CrmOptions) -> "CrmOptionsAnswer":
+        return cls(
+            create_contacts=options.create_contacts, parts=options.parts, senders=list(options.senders)
         )
 
 
 class ConnectionAnswer(BaseModel):
     """A connected account. ``problem`` says what is wrong and what to do; its tokens are nobody's business.
 
-    ``look_up``: its owner lets us look in its Sent folder when it is unclear whether a message left.
+    ``look_up``: its owner lets us look in its Sent folder when it is unclear whether a message left. ``options`` are
+    those of a CRM, null elsewhere.
     """
 
     id: str
@@ -297,6 +359,7 @@ class ConnectionAnswer(BaseModel):
     scopes: list[str]
     problem: str | None
     look_up: bool
+    options: CrmOptionsAnswer | None
 
     @classmethod
     def of(cls, connection: Connection) -> "ConnectionAnswer":
@@ -311,6 +374,9 @@ class ConnectionAnswer(BaseModel):
             scopes=sorted(connection.scopes),
             problem=connection.problem,
             look_up=connection.look_up,
+            options=CrmOptionsAnswer.of(CrmOptions.of(connection.options))
+            if connection.category == "crm"
+            else None,
         )
 
 

@@ -12,6 +12,7 @@ from replysequence.web.pages import (
     integrations,
     people,
     preview,
+    reports,
     sends,
     signing_in,
 )
@@ -21,6 +22,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     drafts.router,
     preview.router,
     held.router,
+    reports.router,
     sends.router,
     activity.router,
     integrations.router,

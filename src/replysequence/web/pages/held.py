@@ -101,7 +101,7 @@ async def accounts_that_send(services: Services, user_id: str) -> list[Connectio
         for _, cards in await services.connecting.integrations(user_id)
         for card in cards
         for connection in card.connections
-        if connection.status is ConnectionStatus.ACTIVE
+        if connection.category == "email" and connection.status is ConnectionStatus.ACTIVE
     ]
 
 

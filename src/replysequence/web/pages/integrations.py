@@ -30,7 +30,22 @@ async def settings(cookies: TheCookies, _: AtABrowser) -> Response:
 async def integrations(request: Request, services: TheServices, caller: AtABrowser) -> Response:
     categories = await services.connecting.integrations(caller.id)
     waits = {one.connection_id: one.waiting for one in held_of(request)}
-    return render(request, "integrations.html", categories=categories, waits=waits)
+    addresses = [
+        each.email
+        for _, cards in categories
+        for card in cards
+        for each in card.connections
+        if each.category == "email"
+    ]
+    counts = await services.logbook.counts(caller.id)
+    return render(
+        request,
+        "integrations.html",
+        categories=categories,
+        waits=waits,
+        counts=counts,
+        addresses=addresses,
+    )
 
 
 @router.post("/settings/integrations/{connection_id}/default")
@@ -62,9 +77,18 @@ async def ask_to_disconnect(
 ) -> Response:
     card, connection = await _find(services, caller.id, connection_id=str(connection_id))
     unfinished = await services.disconnecting.unfinished(caller.id, connection_id=connection.id)
+    stays = await services.disconnecting.stays_at_provider(caller.id, connection_id=connection.id)
+    count = (await services.logbook.counts(caller.id)).get(connection.id)
     others = [each for each in await accounts_that_send(services, caller.id) if each.id != connection.id]
     return render(
-        request, "disconnect.html", card=card, connection=connection, unfinished=unfinished, others=others
+        request,
+        "disconnect.html",
+        card=card,
+        connection=connection,
+        unfinished=unfinished,
+        others=others,
+        stays=stays,
+        not_logged=count.waiting if count else 0,
     )
 
 

@@ -13,6 +13,7 @@ from replysequence.web.api.inputs import Cursor, SendId
 from replysequence.web.callers import AtABrowser, SignedIn, TheCookies, TheServices
 from replysequence.web.notices import Notice, go
 from replysequence.web.pages import later
+from replysequence.web.pages.reports import titles_of
 from replysequence.web.rendering import render, render_part
 
 router = APIRouter(include_in_schema=False)
@@ -52,14 +53,18 @@ async def list_sends(
 @router.get("/sends/{send_id}")
 async def read(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
     send, sent_folder, looking = await _shown(services, caller.id, send_id=str(send_id))
-    return render(request, "send.html", send=send, sent_folder=sent_folder, looking=looking)
+    titles = titles_of(services)
+    return render(request, "send.html", send=send, sent_folder=sent_folder, looking=looking, titles=titles)
 
 
 @router.get("/sends/{send_id}/progress")
 async def progress(send_id: SendId, request: Request, services: TheServices, caller: SignedIn) -> Response:
     """The part of the page that changes. It asks for itself again until nothing more can happen by itself."""
     send, sent_folder, looking = await _shown(services, caller.id, send_id=str(send_id))
-    return render_part(request, "_send.html", send=send, sent_folder=sent_folder, looking=looking)
+    titles = titles_of(services)
+    return render_part(
+        request, "_send.html", send=send, sent_folder=sent_folder, looking=looking, titles=titles
+    )
 
 
 @router.get("/sends/{send_id}/line")
