@@ -1,19 +1,23 @@
 """Logging in a CRM: once for each sent message, on the right person, whatever goes wrong on the way."""
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import update
 
+from replysequence import logs
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.errors import Conflict, InvalidInput, NotFound
 from replysequence.domain.event import Kind
 from replysequence.domain.message import Address
 from replysequence.domain.report import Correction, CrmOptions, LogParts, Report, ReportState
 from replysequence.domain.send import Send, State
+from replysequence.providers.crm import Entry
 from replysequence.services.reporting import GIVE_UP_AFTER, PAUSES
 from replysequence.storage import reports
 from replysequence.storage.database import Transaction, now
@@ -21,7 +25,7 @@ from replysequence.storage.tables import platform_connections
 from replysequence.storage.tables import reports as reports_table
 from support.crm_connections import connect_crm, put_status
 from support.office import DANA, PUBLIC_URL, Office, Opening
-from support.rolodex import RENEWED, Service, installed, service
+from support.rolodex import ACCESS, RENEWED, Rolodex, Service, installed, service
 
 BOB = "bob@customer.example"
 
@@ -339,6 +343,50 @@ async def test_a_crm_that_is_disconnected_while_something_waits_is_told_nothing(
         assert await log(it) == 0
         assert (await report(it, send)).reason == "disconnected"
         assert crm.asked == []
+
+
+@pytest.fixture
+def logged_as_it_is_served() -> Iterator[None]:
+    """Log lines as `serve` writes them, all of them."""
+    before, root = structlog.get_config(), logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    root.handlers.clear()
+    logs.set_up("DEBUG")
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("logged_as_it_is_served")
+async def test_neither_tokens_nor_contents_are_in_the_log_or_in_events(
+    office: Opening, crm: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> Entry | None:
+        raise ZeroDivisionError("canary-subject")
+
+    async with office() as it:
+        alice = await it.person("Alice")
+        connected(it, alice)
+        told = {"subject": "canary-subject", "html": "<p>canary-body</p>", "text": "canary-body"}
+        crm.tokens = {RENEWED}
+        sent = [await it.sent(alice, **told) for _ in range(3)]
+        crm.faults.extend([("before", 422), ("after", "reset")])
+        await log(it)
+        await skip_waits(it)
+        await log(it)
+        assert len(crm.written()) == 2
+        monkeypatch.setattr(Rolodex, "find_entry", broken)
+        sent.append(await it.sent(alice, **told))
+        await log(it)
+        assert (await report(it, sent[-1])).reason == "internal_error"
+        events = [str(event.data) for send in sent for event in (await it.get(send)).events]
+    said = capsys.readouterr()
+    places = [said.out, said.err, *events]
+    assert "report.ended" in said.err
+    assert "report.crashed" in said.err
+    for secret in (ACCESS, RENEWED, "canary-crm-refresh", "canary-subject", "canary-body", BOB):
+        assert not [place for place in places if secret in place], secret
 
 
 async def test_what_a_crm_is_told_can_be_chosen_by_its_owner_only(office: Opening, crm: Service) -> None:

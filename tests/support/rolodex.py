@@ -208,6 +208,9 @@ class Service:
     struck: int = 0
     down: bool = False
     slow: float = 0.0
+    """Seconds before each answer."""
+    hanging: bool = False
+    """Whether anybody was kept waiting."""
     tokens: set[str] = field(default_factory=lambda: {ACCESS})
     refuses_to_renew: bool = False
     asked: list[str] = field(default_factory=list)
@@ -295,6 +298,7 @@ def service() -> Iterator[Service]:
             raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             body = json.loads(raw) if raw.startswith(b"{") else {}
             if state.slow:
+                state.hanging = True
                 state.wait.wait(state.slow)
             token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             status, told = state.answer(self.command, self.path, body, token=token)
