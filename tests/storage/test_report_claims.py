@@ -13,7 +13,7 @@ from sqlalchemy import select
 from replysequence.domain.connection import Connection, ConnectionStatus
 from replysequence.domain.event import Kind
 from replysequence.domain.report import Correction, Report, ReportState
-from replysequence.storage import platforms, report_claims, reports
+from replysequence.storage import going_back, platforms, report_claims, reports
 from replysequence.storage.database import Database
 from replysequence.storage.ids import new_id
 from replysequence.storage.report_claims import (
@@ -30,6 +30,7 @@ from support.ledger import NOON, Ledger
 
 SOON = NOON + timedelta(minutes=1)
 LATER = NOON + timedelta(hours=1)
+FAR_AHEAD = NOON + timedelta(days=3650)
 SETTLING = {"rolodex": timedelta(minutes=2)}
 LOGGED = ReportEnding(ReportState.LOGGED, entry_id="e1", entry_url="https://crm.example/e1", person="Bob")
 
@@ -311,6 +312,18 @@ def _plans(transaction: Transaction) -> list[list[str]]:
         rows = transaction.exec_driver_sql(f"EXPLAIN QUERY PLAN {compiled}").all()
         found.append([row[3] for row in rows])
     return found
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_waiting_for_the_old_time(
+    desk: Desk, alice: str, crm: Connection
+) -> None:
+    send_id = desk.due(alice)
+    [claimed] = desk.claim()
+    desk.end(claimed, waits(FAR_AHEAD))
+    desk.database.run(going_back.forget_old_clock)
+    due = desk.get(alice, send_id).next_at
+    assert due is not None
+    assert due < FAR_AHEAD
 
 
 def test_the_states_that_are_over_have_no_next_time(desk: Desk, alice: str, crm: Connection) -> None:

@@ -14,7 +14,7 @@ from replysequence.domain.send import CLAIMABLE, SCHEDULED, State
 from replysequence.storage import endings, incarnations, routes
 from replysequence.storage.database import now
 from replysequence.storage.holding import ASKS_FIRST, MOVED, moved
-from replysequence.storage.tables import email_connections, events, in_states, sends
+from replysequence.storage.tables import email_connections, events, in_states, reports, sends
 from replysequence.storage.tables import routes as routes_table
 
 TOLERANCE = timedelta(minutes=1)
@@ -140,4 +140,5 @@ def forget_old_clock(connection: Connection) -> None:
         .where(email_connections.c.refresh_until > at + LONGEST_LEASE)
         .values(refresh_owner=None, refresh_until=None)
     )
+    connection.execute(update(reports).where(reports.c.next_at > at).values(next_at=at))
     routes.reschedule(connection, route_ids=route_ids)
